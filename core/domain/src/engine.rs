@@ -1,0 +1,128 @@
+//! The inference engine as the rest of the SDK sees it: tensors in, tensors out, and an honest word about where it ran.
+
+use crate::Reason;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// Where a model may run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Accelerator {
+    /// The processor.
+    Cpu,
+    /// A GPU.
+    Gpu,
+    /// A neural processor.
+    Npu,
+}
+
+impl Accelerator {
+    /// Every accelerator.
+    pub const ALL: [Self; 3] = [Self::Cpu, Self::Gpu, Self::Npu];
+
+    /// The word in JSON and on the command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::Gpu => "gpu",
+            Self::Npu => "npu",
+        }
+    }
+}
+
+/// A dense tensor of 32-bit floats, row-major.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tensor {
+    /// Name of the model's input or output.
+    pub name: String,
+    /// Sizes, outermost first.
+    pub shape: Vec<usize>,
+    /// `shape`'s product of values.
+    pub data: Vec<f32>,
+}
+
+/// A model's file and what is known of it before it is loaded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelFile {
+    /// The file; checked against the manifest by the caller.
+    pub path: PathBuf,
+    /// For messages.
+    pub model_id: String,
+}
+
+/// How to load a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LoadOptions {
+    /// Where it should run.
+    pub accelerator: Accelerator,
+    /// Threads for one run; never more are started.
+    pub threads: usize,
+}
+
+/// Why an engine did not do it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EngineError {
+    /// The engine's library is not there or not of the wanted version.
+    #[error("the inference library cannot be loaded: {detail}")]
+    Library {
+        /// What the loader said; a path of the app's own, never content.
+        detail: String,
+    },
+    /// The model cannot be loaded.
+    #[error("the model {model_id} cannot be loaded: {detail}")]
+    Model {
+        /// Which.
+        model_id: String,
+        /// What the engine said.
+        detail: String,
+    },
+    /// The accelerator is not offered by this library on this device.
+    #[error("this device offers no {} for inference", accelerator.as_str())]
+    NoAccelerator {
+        /// Which was asked for.
+        accelerator: Accelerator,
+    },
+    /// A run failed, or the tensors do not fit the model.
+    #[error("the run of {model_id} failed: {detail}")]
+    Run {
+        /// Which.
+        model_id: String,
+        /// What the engine said.
+        detail: String,
+    },
+}
+
+impl EngineError {
+    /// The reason with which a step waits or parks.
+    pub fn reason(&self) -> Reason {
+        use crate::ReasonCode as C;
+        match self {
+            Self::Library { .. } => Reason::new(C::EngineMissing),
+            Self::Model { model_id, .. } => Reason::new(C::ModelDamaged).with("model", model_id),
+            Self::NoAccelerator { accelerator } => {
+                Reason::new(C::EngineMissing).with("accelerator", accelerator.as_str())
+            }
+            Self::Run { model_id, .. } => Reason::new(C::EngineFailed).with("model", model_id),
+        }
+    }
+}
+
+/// A loaded model.
+pub trait Session: Send {
+    /// Runs once; blocking.
+    fn run(&mut self, inputs: &[Tensor]) -> Result<Vec<Tensor>, EngineError>;
+    /// Where it really runs: what the engine placed the model on, not what was asked.
+    fn accelerator_ran(&self) -> Accelerator;
+}
+
+/// An inference engine.
+pub trait Engine: Send + Sync {
+    /// Short word for the command line and the manifest (`ort`).
+    fn id(&self) -> &'static str;
+    /// Name and version for findings (`onnxruntime 1.31.1`).
+    fn version(&self) -> String;
+    /// What it offers on this device.
+    fn accelerators(&self) -> Vec<Accelerator>;
+    /// Loads a model.
+    fn load(&self, model: &ModelFile, options: LoadOptions) -> Result<Box<dyn Session>, EngineError>;
+}
