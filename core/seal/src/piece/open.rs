@@ -203,9 +203,12 @@ impl<R: Read + Seek> PieceOpener<R> {
 /// Sequential reading. A piece that does not open is `InvalidData` with the [`PieceError`] inside.
 impl<R: Read + Seek> Read for PieceOpener<R> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let taken = self.read_at(self.position, buffer).map_err(|error| match error {
-            PieceError::Read { source } => source,
-            other => std::io::Error::new(std::io::ErrorKind::InvalidData, other),
+        let taken = self.read_at(self.position, buffer).map_err(|error| {
+            if let PieceError::Read { source } = error {
+                source
+            } else {
+                std::io::Error::new(std::io::ErrorKind::InvalidData, error)
+            }
         })?;
         self.position += taken as u64;
         Ok(taken)
