@@ -1,2 +1,62 @@
-//! Placeholder entry point.
-fn main() {}
+//! `cargo xtask`: one command for each thing that a person does in this repository.
+//!
+//! Owns: the list of commands and the exit code. Every command is one module with a `Command` (its arguments) and a `run`;
+//! what several commands need (cache, packages, Python, processes) are modules of their own. Nothing of the SDK is linked
+//! here, so that this program compiles in seconds and can prepare a machine on which the SDK does not build yet.
+
+mod cache;
+mod error;
+mod models;
+mod package;
+mod pictures;
+mod prerequisites;
+mod process;
+mod python;
+mod terminal;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::cache::Cache;
+use crate::error::Result;
+
+/// One command for each thing that a person does in this repository.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", disable_help_subcommand = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Check, and on Debian install, the system packages that the build needs
+    Prerequisites,
+    /// Fetch the inference runtime and the models into the cache, or list them
+    Models(models::Command),
+    /// Fetch the sample pictures and the malformed files into the cache, or list them
+    Pictures(pictures::Command),
+    /// Prepare a Python environment and print the path of its interpreter
+    Python(python::Command),
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            terminal::failure(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<()> {
+    let cache = Cache::open()?;
+    match command {
+        Command::Prerequisites => prerequisites::ensure(),
+        Command::Models(command) => models::run(&command, &cache),
+        Command::Pictures(command) => pictures::run(&command, &cache),
+        Command::Python(command) => python::run(&command, &cache),
+    }
+}

@@ -1,0 +1,134 @@
+//! `cargo xtask test`: the whole gate, group by group, on a machine on which nothing was installed by hand.
+//!
+//! Owns: the list of groups, their order, and the count at the end. A group that fails does not stop the others: one run
+//! tells everything that is wrong. Refuses to know what a test checks.
+
+mod report;
+mod tally;
+
+use std::path::PathBuf;
+use std::process::Command as Process;
+use std::time::Instant;
+
+use self::report::{Group, Report};
+use crate::cache::{Cache, repository};
+use crate::error::Result;
+use crate::{models, pictures, prerequisites, python, terminal};
+
+/// Rounds of the kill trial in the gate; the long form is `cargo xtask crash --rounds 100`.
+const CRASH_ROUNDS: &str = "12";
+
+/// Arguments of the command.
+#[derive(clap::Args)]
+pub(crate) struct Command {
+    /// Write the groups and their counts to this file as JSON
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Run only these groups (prepare, format, lint, documentation, tests, crash, demo)
+    #[arg(long, value_name = "NAME")]
+    only: Vec<String>,
+}
+
+/// What a group runs.
+struct Job {
+    name: &'static str,
+    program: &'static str,
+    arguments: &'static [&'static str],
+    environment: &'static [(&'static str, &'static str)],
+}
+
+const JOBS: &[Job] = &[
+    Job { name: "format", program: "cargo", arguments: &["fmt", "--all", "--check"], environment: &[] },
+    // Build once what every later group uses: with development dependencies, or the features would differ between a plain
+    // build and the tests' and the shared crates would compile twice.
+    Job {
+        name: "build",
+        program: "cargo",
+        arguments: &["build", "--workspace", "--all-targets", "--locked"],
+        environment: &[],
+    },
+    Job {
+        name: "tests",
+        program: "cargo",
+        arguments: &["test", "--workspace", "--all-targets", "--locked", "--no-fail-fast"],
+        environment: &[],
+    },
+    Job {
+        name: "doctests",
+        program: "cargo",
+        arguments: &["test", "--workspace", "--doc", "--locked", "--no-fail-fast"],
+        environment: &[],
+    },
+    Job {
+        name: "lint",
+        program: "cargo",
+        arguments: &["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"],
+        environment: &[],
+    },
+    Job {
+        name: "documentation",
+        program: "cargo",
+        arguments: &["doc", "--workspace", "--no-deps", "--locked"],
+        environment: &[("RUSTDOCFLAGS", "-D warnings")],
+    },
+    Job {
+        name: "crash",
+        program: "cargo",
+        arguments: &["xtask", "crash", "--rounds", CRASH_ROUNDS, "--seed", "1"],
+        environment: &[],
+    },
+    Job { name: "demo", program: "cargo", arguments: &["xtask", "demo"], environment: &[] },
+];
+
+/// Runs the groups; an error when any failed.
+pub(crate) fn run(command: &Command, cache: &Cache) -> Result<()> {
+    let mut report = Report::default();
+    let wanted = |name: &str| command.only.is_empty() || command.only.iter().any(|only| only == name);
+    if wanted("prepare") {
+        report.add(prepare(cache));
+    }
+    for job in JOBS.iter().filter(|job| wanted(job.name)) {
+        report.add(run_job(job));
+    }
+    report.skip("kotlin", "the Kotlin binding is not built yet");
+    report.skip("swift", "the Swift binding is not built yet");
+    if let Some(file) = &command.json {
+        report.write(file)?;
+    }
+    report.finish()
+}
+
+#[expect(clippy::disallowed_methods, reason = "a gate tells a person how long each group took")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+/// Brings what the tests need; counted as one check, since nothing else can run without it.
+fn prepare(cache: &Cache) -> Group {
+    let started = now();
+    terminal::progress("== prepare");
+    let outcome = prerequisites::ensure()
+        .and_then(|()| models::prepare(cache))
+        .and_then(|()| pictures::prepare(cache))
+        .and_then(|()| python::prepare(cache));
+    if let Err(error) = &outcome {
+        terminal::failure(error);
+    }
+    Group::single("prepare", outcome.is_ok(), started.elapsed())
+}
+
+fn run_job(job: &Job) -> Group {
+    let started = now();
+    terminal::progress(&format!("== {}: {} {}", job.name, job.program, job.arguments.join(" ")));
+    let mut process = Process::new(job.program);
+    process.args(job.arguments).envs(job.environment.iter().copied()).current_dir(repository());
+    // The same crates must not be fingerprinted differently from one group to the next.
+    process.env("CARGO_INCREMENTAL", "0");
+    match tally::run(&mut process) {
+        Ok((succeeded, counts)) => Group::counted(job.name, succeeded, counts, started.elapsed()),
+        Err(error) => {
+            terminal::failure(&error);
+            Group::single(job.name, false, started.elapsed())
+        }
+    }
+}
