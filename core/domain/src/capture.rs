@@ -178,6 +178,6 @@ pub struct CaptureSummary {
     pub created: UnixMs,
     /// Plaintext length of the original.
     pub bytes: u64,
-    /// Plaintext digest of the original.
-    pub sha256: crate::Sha256Digest,
+    /// Plaintext digest of the original; not known while it is being recorded.
+    pub sha256: Option<crate::Sha256Digest>,
 }

@@ -22,6 +22,7 @@ pub mod sealed_reader;
 pub mod secret;
 pub mod signer;
 pub mod step;
+pub mod step_event;
 pub mod transport;
 
 pub use asset::{AssetState, Rendition};

@@ -133,6 +133,19 @@ pub enum Wait {
     AfterSettled,
 }
 
+impl Wait {
+    /// Whether the wait is over now that the other step is in `state`.
+    pub fn is_met(self, state: StepState) -> bool {
+        match self {
+            Self::NeedsSuccess => match state {
+                StepState::Done => true,
+                StepState::Waiting | StepState::Running | StepState::Parked | StepState::Cancelled => false,
+            },
+            Self::AfterSettled => state.is_settled(),
+        }
+    }
+}
+
 /// What a step waits for, within its capture. Pieces go up while the envelope is on its way: the server holds both until
 /// they meet; the receipt needs all of them.
 pub fn waits_for(kind: StepKind) -> &'static [(StepKind, Wait)] {

@@ -39,12 +39,14 @@ CREATE TABLE asset (
     withheld       INTEGER NOT NULL DEFAULT 0 CHECK (withheld IN (0, 1)),  -- [stays] a policy keeps it here
     bytes          INTEGER NOT NULL CHECK (bytes >= 0),            -- [leaves: receipt] plaintext bytes
     sha256         BLOB CHECK (sha256 IS NULL OR length(sha256) = 32),  -- [leaves: receipt] plaintext digest, NULL until closed
-    envelope       BLOB,             -- [leaves: API] the envelope's bytes where there is no folder (notes); else NULL
     in_incoming    INTEGER NOT NULL DEFAULT 0 CHECK (in_incoming IN (0, 1)),  -- [stays] the folder has not been moved yet
     state_since_ms INTEGER NOT NULL, -- [stays]
+    -- Last, because it overflows the page and everything behind it would be read through the overflow chain:
+    envelope       BLOB,             -- [leaves: API] the envelope's bytes where there is no folder (notes); else NULL
     UNIQUE (capture_id, rendition)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX asset_by_state ON asset (state, rendition, capture_id);
+CREATE INDEX asset_incoming ON asset (id) WHERE in_incoming = 1;
 
 CREATE TABLE piece (
     asset_id      BLOB NOT NULL REFERENCES asset (id),
@@ -55,8 +57,9 @@ CREATE TABLE piece (
     sha256        BLOB NOT NULL CHECK (length(sha256) = 32),         -- [leaves: envelope sealed] plaintext digest
     sealed_bytes  INTEGER NOT NULL CHECK (sealed_bytes > 0),         -- [leaves: envelope, upload]
     sealed_sha256 BLOB NOT NULL CHECK (length(sealed_sha256) = 32),  -- [leaves: envelope, upload]
-    sealed        BLOB,  -- [leaves: upload] sealed bytes where there is no file (notes); else NULL
     upload        BLOB,  -- [stays] URL, capability and expiry of the begun upload, sealed with the 'token' key
+    -- Last for the same reason as an asset's envelope:
+    sealed        BLOB,  -- [leaves: upload] sealed bytes where there is no file (notes); else NULL
     PRIMARY KEY (asset_id, piece_index)
 ) STRICT, WITHOUT ROWID;
 
@@ -79,8 +82,9 @@ CREATE TABLE step (
     reason        TEXT,                         -- [leaves: status report] Reason as JSON: why it waits or is parked
     since_ms      INTEGER NOT NULL              -- when it came into this state
 ) STRICT;
--- The planner's one question: what of this kind is ready, oldest first?
-CREATE INDEX step_ready ON step (kind, state, waits_for, not_before_ms, id);
+-- The planner's one question: what of this kind is ready? Lanes of 4 MiB, so that a large video holds up nothing small, and
+-- the oldest first within a lane (a step's id grows with its capture's age).
+CREATE INDEX step_ready ON step (kind, state, waits_for, not_before_ms, bytes / 4194304, id);
 CREATE INDEX step_of_capture ON step (capture_id, kind, asset_id, piece_index);
 CREATE INDEX step_parked ON step (state, kind) WHERE state = 'parked';
 
