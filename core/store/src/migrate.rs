@@ -1,0 +1,68 @@
+//! The schema and its ladder: numbered files, whose number is the schema version.
+//!
+//! Owns which version this build knows. The whole ladder runs in one IMMEDIATE transaction, so a kill leaves the old schema
+//! or the new one. A newer schema is its own answer, and nothing is touched.
+
+use crate::StoreError;
+use rusqlite::{Connection, TransactionBehavior};
+
+/// One step of the ladder. A shipped file never changes; a test holds the checksum of each.
+pub(crate) struct Migration {
+    /// The file.
+    pub(crate) sql: &'static str,
+    /// SHA-256 of the file, lowercase hexadecimal.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "only the test that holds the files compares it")
+    )]
+    pub(crate) sha256: &'static str,
+}
+
+/// From version 1; the place in the list is the version less one.
+pub(crate) const LADDER: &[Migration] = &[Migration {
+    sql: include_str!("migrations/0001_first_light.sql"),
+    sha256: "c5ddbb15551e7fa212127f62a34a7c0e89d9f10ca0f0df8843342dc7245abf9b",
+}];
+
+/// The newest schema that this build knows.
+pub(crate) const NEWEST: u64 = LADDER.len() as u64;
+
+/// The schema version of an open database.
+pub(crate) fn version(connection: &Connection) -> Result<u64, StoreError> {
+    let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    u64::try_from(version).map_err(|_| StoreError::Damaged { what: "schema version" })
+}
+
+/// Brings the schema to [`NEWEST`].
+pub(crate) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
+    if version(connection)? == NEWEST {
+        return Ok(());
+    }
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    // Read again under the lock: the answer above was only a reason to take it.
+    let found = version(&transaction)?;
+    if found > NEWEST {
+        return Err(StoreError::NewerSchema { found, known: NEWEST });
+    }
+    let done = usize::try_from(found).expect("no more than the ladder's length, checked above");
+    for migration in &LADDER[done..] {
+        transaction.execute_batch(migration.sql)?;
+    }
+    let newest = i64::try_from(NEWEST).expect("the ladder has few steps");
+    transaction.pragma_update(None, "user_version", newest)?;
+    transaction.commit()?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shipped_files_never_change() {
+        for (index, migration) in LADDER.iter().enumerate() {
+            let digest = snaptrak_seal::sha256(migration.sql.as_bytes()).to_string();
+            assert_eq!(digest, migration.sha256, "migration {}", index + 1);
+        }
+    }
+}

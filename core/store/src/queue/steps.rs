@@ -1,0 +1,89 @@
+//! The steps of a new capture.
+//!
+//! Owns which steps a capture gets when its original is complete, and the first values of their `waits_for`. Everything is
+//! counted in memory from [`waits_for`], because at this moment no other step of the capture exists.
+
+use crate::{StoreError, rows};
+use rusqlite::{Connection, params};
+use snaptrak_domain::{AssetId, CaptureId, Kind, StepKind, StepState, UnixMs, step::waits_for};
+
+/// A capture whose original has just been closed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct NewSteps<'a> {
+    pub(crate) capture_id: CaptureId,
+    pub(crate) asset_id: AssetId,
+    pub(crate) kind: Kind,
+    /// Media type by content.
+    pub(crate) content_type: &'a str,
+    /// Sealed bytes of each piece, in order.
+    pub(crate) pieces: &'a [u64],
+    pub(crate) now: UnixMs,
+}
+
+struct Planned {
+    kind: StepKind,
+    asset_id: Option<AssetId>,
+    piece_index: Option<u32>,
+    bytes: u64,
+}
+
+/// Whether a capture has pixels that a model could look at. A photo always has, even where this build cannot decode it: its
+/// step then parks with a code that says so. A scan only where it is a picture.
+pub(crate) fn wants_analysis(kind: Kind, content_type: &str) -> bool {
+    match kind {
+        Kind::Photo => true,
+        Kind::Scan => content_type.starts_with("image/"),
+        Kind::Video | Kind::Audio | Kind::Note | Kind::File => false,
+    }
+}
+
+/// Inserts the steps of a new capture, in the transaction that inserts the capture or closes its recording.
+pub(crate) fn insert(connection: &Connection, new: NewSteps<'_>) -> Result<(), StoreError> {
+    let planned = plan(new)?;
+    for step in &planned {
+        rows::change(
+            connection,
+            "INSERT INTO step (capture_id, asset_id, piece_index, kind, state, waits_for, bytes, since_ms)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            params![
+                new.capture_id.as_bytes(),
+                step.asset_id.as_ref().map(AssetId::as_bytes),
+                step.piece_index,
+                step.kind.as_str(),
+                StepState::Waiting.as_str(),
+                rows::signed(waiting_for(step, &planned))?,
+                rows::signed(step.bytes)?,
+                new.now.0,
+            ],
+        )?;
+    }
+    Ok(())
+}
+
+fn plan(new: NewSteps<'_>) -> Result<Vec<Planned>, StoreError> {
+    let of_capture = |kind| Planned { kind, asset_id: None, piece_index: None, bytes: 0 };
+    let of_asset = |kind| Planned { asset_id: Some(new.asset_id), ..of_capture(kind) };
+    let analysed = wants_analysis(new.kind, new.content_type);
+    let mut planned = Vec::with_capacity(new.pieces.len() + 5);
+    if analysed {
+        planned.push(of_capture(StepKind::Analyse));
+    }
+    planned.push(of_capture(StepKind::SendRecord));
+    planned.push(of_asset(StepKind::SendEnvelope));
+    for (index, bytes) in new.pieces.iter().enumerate() {
+        let index = u32::try_from(index).map_err(|_| StoreError::Refused { code: "too_large" })?;
+        planned.push(Planned { piece_index: Some(index), bytes: *bytes, ..of_asset(StepKind::SendPiece) });
+    }
+    if analysed {
+        planned.push(of_capture(StepKind::SendFindings));
+    }
+    planned.push(of_asset(StepKind::FetchReceipt));
+    Ok(planned)
+}
+
+/// How many of the planned steps, all of them waiting, `step` waits for. There is one asset, so all of them are its own.
+fn waiting_for(step: &Planned, planned: &[Planned]) -> u64 {
+    let waits = waits_for(step.kind);
+    let unmet = |other: &&Planned| waits.iter().any(|(kind, wait)| *kind == other.kind && !wait.is_met(StepState::Waiting));
+    planned.iter().filter(unmet).count() as u64
+}

@@ -1,0 +1,55 @@
+//! Read connections: each read sees one commit, on the caller's own thread.
+
+use crate::{
+    StoreError,
+    connection::{self, Access},
+};
+use rusqlite::Connection;
+use snaptrak_domain::Secret;
+use std::{path::PathBuf, sync::Mutex};
+
+/// Connections that stay open between reads. More readers at once open their own (0.2 ms) and close them again.
+const IDLE_CONNECTIONS_MAX: usize = 4;
+
+/// The pool.
+pub(crate) struct Readers {
+    file: PathBuf,
+    key: Secret,
+    idle: Mutex<Vec<Connection>>,
+}
+
+impl Readers {
+    pub(crate) fn new(file: PathBuf, key: Secret) -> Self {
+        Self {
+            file,
+            key,
+            idle: Mutex::new(Vec::new()),
+        }
+    }
+
+    /// Runs `work` in a read transaction: all its statements see the same commit.
+    pub(crate) fn read<T>(&self, work: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let reused = self.idle().pop();
+        let connection = match reused {
+            Some(connection) => connection,
+            None => connection::open(&self.file, &self.key, Access::Read)?,
+        };
+        let transaction = connection.unchecked_transaction()?;
+        let result = work(&transaction);
+        transaction.finish()?;
+        let mut idle = self.idle();
+        if idle.len() < IDLE_CONNECTIONS_MAX {
+            idle.push(connection);
+        }
+        result
+    }
+
+    /// Closes what is idle.
+    pub(crate) fn close(&self) {
+        self.idle().clear();
+    }
+
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
+        self.idle.lock().expect("no one panics while holding this lock")
+    }
+}
