@@ -45,6 +45,8 @@ struct Model {
     id: String,
     task: String,
     licence: String,
+    /// The model card, relative to the manifest.
+    card: String,
     source: Source,
     variants: Vec<Variant>,
 }
@@ -102,8 +104,11 @@ pub(crate) fn ensure(cache: &Cache) -> Result<()> {
             ensure_variant(model, variant, cache, &mut packages)?;
         }
     }
+    for model in &manifest.models {
+        place_committed(&model.card, cache)?;
+    }
     // Last, so that a manifest in the cache never names a file that is not there yet.
-    place_manifest(&folder.join("manifest.json"), cache)
+    place_committed("manifest.json", cache)
 }
 
 fn ensure_runtime(cache: &Cache, packages: &mut Packages<'_>) -> Result<()> {
@@ -150,9 +155,11 @@ fn ensure_variant(model: &Model, variant: &Variant, cache: &Cache, packages: &mu
     cache.place(&mut fs::File::open(&derived).at(&derived)?, &target)
 }
 
-fn place_manifest(manifest: &Path, cache: &Cache) -> Result<()> {
-    let wanted = fs::read(manifest).at(manifest)?;
-    let target = cache.path("models/manifest.json");
+/// Copies a committed file of `models/` beside the fetched ones.
+fn place_committed(name: &str, cache: &Cache) -> Result<()> {
+    let committed = committed().join(name);
+    let wanted = fs::read(&committed).at(&committed)?;
+    let target = cache.path("models").join(name);
     if fs::read(&target).is_ok_and(|found| found == wanted) {
         return Ok(());
     }

@@ -81,12 +81,12 @@ impl<'a> Packages<'a> {
 
     /// Puts the source's verified bytes at `target`.
     pub(crate) fn bring(&mut self, source: &Source, target: &Path) -> Result<()> {
+        let interpreter = python::ensure(Set::Tools, self.cache)?;
         let archive = self.archive(source)?;
         let member = self.downloads.path().join("member");
         let (offset, bytes) = source.range.map_or(("0".to_owned(), "-1".to_owned()), |range| {
             (range.offset.to_string(), range.bytes.to_string())
         });
-        let interpreter = python::ensure(Set::Tools, self.cache)?;
         let mut extract = Command::new(interpreter);
         extract
             .args(["-c", EXTRACT_MEMBER])

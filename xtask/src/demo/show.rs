@@ -1,0 +1,89 @@
+//! What the demo shows: findings in words and pictures, what waits, the contact sheet and the summary.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::cache::Cache;
+use crate::error::{AtPath, Result};
+use crate::program::Client;
+use crate::{process, python, terminal};
+
+/// Makes one picture of all annotated ones; Pillow does it, since nothing of the SDK is linked here.
+const CONTACT_SHEET: &str = include_str!("contact_sheet.py");
+
+/// Prints what was found and counts it by task.
+pub(super) fn findings(client: &Client<'_>, ids: &[String], counts: &mut BTreeMap<String, u64>) -> Result<()> {
+    for id in ids {
+        let shown = client.tell(&["show", id])?;
+        let found = shown["findings"].as_array().cloned().unwrap_or_default();
+        let mut words = Vec::new();
+        for finding in &found {
+            let boxes = finding["boxes"].as_array().cloned().unwrap_or_default();
+            *counts.entry(finding["task"].as_str().unwrap_or_default().to_owned()).or_default() += boxes.len() as u64;
+            for seen in &boxes {
+                words.push(format!("{} {:.2}", seen["label"].as_str().unwrap_or_default(), seen["score"].as_f64().unwrap_or(0.0)));
+            }
+        }
+        let steps = shown["steps"].as_array().cloned().unwrap_or_default();
+        let parked = steps.iter().find(|step| step["step"] == "analyse" && step["state"] == "parked");
+        let line = match parked {
+            Some(step) => format!("set aside: {}", step["code"].as_str().unwrap_or_default()),
+            None if found.is_empty() => continue,
+            None if words.is_empty() => "nothing that these models know".to_owned(),
+            None => words.join(", "),
+        };
+        terminal::progress(&format!("   {id}  {line}"));
+    }
+    Ok(())
+}
+
+/// Writes the pictures with what was found drawn on them.
+pub(super) fn annotated(client: &Client<'_>, ids: &[String], folder: &Path) -> Result<()> {
+    for id in ids {
+        if client.tell(&["show", id])?["findings"].as_array().is_none_or(Vec::is_empty) {
+            continue;
+        }
+        let file = folder.join(format!("{id}.jpg"));
+        client.tell(&["annotate", id, "-o", &file.to_string_lossy()])?;
+    }
+    Ok(())
+}
+
+/// Prints how much waits and one answer to "why?".
+pub(super) fn waiting(client: &Client<'_>, ids: &[String]) -> Result<()> {
+    let status = client.tell(&["status"])?;
+    terminal::progress(&format!("   {} captures wait, {} sealed bytes", status["waiting"], status["waiting_bytes"]));
+    if let Some(first) = ids.first() {
+        let why = client.tell(&["why", first])?;
+        terminal::progress(&format!(
+            "   {first} is {} because {}, unblocked by {}",
+            why["state"].as_str().unwrap_or_default(),
+            why["code"].as_str().unwrap_or_default(),
+            why["unblocked_by"].as_str().unwrap_or_default()
+        ));
+    }
+    Ok(())
+}
+
+/// Writes the contact sheet and the summary.
+pub(super) fn write(cache: &Cache, out: &Path, ids: &[String], summary: &Value) -> Result<()> {
+    let sheet = out.join("contact-sheet.jpg");
+    let mut pillow = Command::new(python::tools(cache)?);
+    pillow.args(["-c", CONTACT_SHEET]).arg(out.join("annotated")).arg(&sheet);
+    process::run(&mut pillow)?;
+    let mut text = String::from("# Demo\n\n");
+    for key in ["captured", "analysed", "verified", "parked", "lost"] {
+        text.push_str(&format!("- {key}: {}\n", summary[key]));
+    }
+    text.push_str(&format!("- findings: {}\n- seconds: {}\n\n", summary["findings"], summary["seconds"]));
+    text.push_str("![contact sheet](contact-sheet.jpg)\n\nCaptures:\n\n");
+    for id in ids {
+        text.push_str(&format!("- `{id}`\n"));
+    }
+    let file = out.join("summary.md");
+    fs::write(&file, text).at(&file)
+}
