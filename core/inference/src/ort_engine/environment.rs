@@ -1,0 +1,93 @@
+//! The process's one ONNX Runtime environment.
+//!
+//! ONNX Runtime allows one environment a process and `ort` keeps it in a global of its own, which cannot be filled a second
+//! time even when the first environment is gone. So it is made once and kept until the process ends, whoever asks for it.
+
+use super::foreign;
+use ort::{environment::Environment, logging::LogLevel};
+use snaptrak_domain::engine::EngineError;
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+/// The environment with what is known of its library.
+#[derive(Clone)]
+pub(super) struct SharedEnvironment {
+    environment: Environment,
+    library: Arc<Path>,
+    version: Arc<str>,
+}
+
+impl std::fmt::Debug for SharedEnvironment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SharedEnvironment")
+            .field("version", &self.version)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Filled by the first success and never emptied. A failure leaves it empty, so that the next call may do better.
+static SHARED: Mutex<Option<SharedEnvironment>> = Mutex::new(None);
+
+impl SharedEnvironment {
+    /// The environment of the library at `library`.
+    pub(super) fn open(library: &Path) -> Result<Self, EngineError> {
+        let library = library.canonicalize().map_err(|error| EngineError::Library {
+            detail: format!("{}: {}", library.display(), error.kind()),
+        })?;
+        // What is inside is only ever replaced whole, so a panic elsewhere cannot have left it half done.
+        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*shared {
+            Some(there) if *there.library == *library => Ok(there.clone()),
+            Some(there) => Err(EngineError::Library {
+                detail: format!(
+                    "this process has loaded {} already, and only one ONNX Runtime fits into a process",
+                    there.library.display()
+                ),
+            }),
+            None => Ok(shared.insert(Self::load(library)?).clone()),
+        }
+    }
+
+    fn load(library: PathBuf) -> Result<Self, EngineError> {
+        foreign::switch_telemetry_off();
+        let version = foreign::version_of(&library)?;
+        // `ort::init` would panic where this answers.
+        let builder = ort::init_from(&library).map_err(|error| EngineError::Library {
+            detail: error.to_string(),
+        })?;
+        let environment = builder
+            .with_name("snaptrak")
+            .with_telemetry(false)
+            .with_logger(Arc::new(log))
+            .build()
+            .map_err(|error| EngineError::Library {
+                detail: error.to_string(),
+            })?;
+        environment.set_log_level(LogLevel::Warning);
+        tracing::info!(version, "onnxruntime is loaded");
+        Ok(Self {
+            environment,
+            library: library.into(),
+            version: version.into(),
+        })
+    }
+
+    pub(super) fn environment(&self) -> &Environment {
+        &self.environment
+    }
+
+    pub(super) fn version(&self) -> &str {
+        &self.version
+    }
+}
+
+/// What the library says goes to our log and not to standard error. It names nodes and shapes, never values.
+fn log(level: LogLevel, category: &str, _id: &str, _location: &str, message: &str) {
+    match level {
+        LogLevel::Verbose | LogLevel::Info => tracing::trace!(category, "{message}"),
+        LogLevel::Warning => tracing::debug!(category, "{message}"),
+        LogLevel::Error | LogLevel::Fatal => tracing::warn!(category, "{message}"),
+    }
+}

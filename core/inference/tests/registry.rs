@@ -1,0 +1,150 @@
+//! The manifest: what is read, what is refused, and files that are not what it says.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use serde_json::{Value, json};
+use snaptrak_domain::ReasonCode;
+use snaptrak_inference::{Manifest, ManifestError, VerifyError, verify};
+use std::path::{Path, PathBuf};
+
+fn shipped_folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models")
+}
+
+fn shipped() -> Value {
+    serde_json::from_slice(&std::fs::read(shipped_folder().join("manifest.json")).unwrap()).unwrap()
+}
+
+fn parse(value: &Value) -> Result<Manifest, ManifestError> {
+    Manifest::parse(&serde_json::to_vec(value).unwrap())
+}
+
+#[test]
+fn the_shipped_manifest_is_valid_and_every_model_has_a_file_for_ort() {
+    let manifest = Manifest::load(&shipped_folder()).unwrap();
+    assert!(manifest.models.len() >= 2);
+    for model in &manifest.models {
+        assert!(model.variant_for("ort").is_some(), "{}", model.id);
+        assert!(manifest.model(&model.id).is_some());
+    }
+}
+
+#[test]
+fn a_missing_manifest_an_unknown_schema_and_noise_are_three_answers() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(matches!(
+        Manifest::load(folder.path()),
+        Err(ManifestError::Missing { .. })
+    ));
+    let newer = json!({"schema": "snaptrak.models/2", "version": 1, "models": "a new shape"});
+    assert!(matches!(parse(&newer), Err(ManifestError::UnknownSchema { schema }) if schema == "snaptrak.models/2"));
+    for noise in [
+        &b""[..],
+        b"{}",
+        b"[]",
+        b"\xff\x00",
+        b"{\"schema\":\"snaptrak.models/1\"}",
+    ] {
+        assert!(matches!(Manifest::parse(noise), Err(ManifestError::Malformed { .. })));
+    }
+}
+
+#[test]
+fn a_path_may_not_leave_the_folder() {
+    for file in [
+        "../x.onnx",
+        "/etc/passwd",
+        "a/b.onnx",
+        "a\\b.onnx",
+        "C:x",
+        "..",
+        ".",
+        ".hidden",
+        "",
+        "a\0b",
+        "ä.onnx",
+    ] {
+        let mut manifest = shipped();
+        manifest["models"][0]["variants"][0]["file"] = json!(file);
+        assert!(
+            matches!(parse(&manifest), Err(ManifestError::Invalid { .. })),
+            "{file:?}"
+        );
+    }
+}
+
+#[test]
+fn what_cannot_be_is_refused() {
+    let cases: [(&str, Value); 14] = [
+        ("/models/0/inputs/0/shape", json!([1, 300, 300, 4])),
+        ("/models/0/inputs/0/shape", json!([1, 0, 300, 3])),
+        ("/models/0/inputs/0/shape", json!([1, 1_000_000, 1_000_000, 3])),
+        ("/models/0/inputs", json!([])),
+        ("/models/0/outputs/0/shape", json!([1, 1916, 4])),
+        ("/models/0/labels", json!(["one"])),
+        ("/models/0/thresholds/score", json!(1.5)),
+        ("/models/0/nms/iou", json!(-0.1)),
+        ("/models/0/boxes_max", json!(1_000_000_000)),
+        ("/models/0/decoder/box_scales/h", json!(0.0)),
+        ("/models/0/decoder/anchors/strides", json!([0, 0])),
+        ("/models/0/variants", json!([])),
+        ("/models/1/decoder/layers/0/stride", json!(0)),
+        ("/models/1/id", shipped()["models"][0]["id"].clone()),
+    ];
+    for (pointer, value) in cases {
+        let mut manifest = shipped();
+        *manifest.pointer_mut(pointer).unwrap() = value.clone();
+        assert!(
+            matches!(parse(&manifest), Err(ManifestError::Invalid { .. })),
+            "{pointer} = {value}"
+        );
+    }
+    for (pointer, value) in [
+        ("/models/0/task", json!("predict_the_future")),
+        ("/models/0/decoder/kind", json!("magic")),
+        ("/models/0/variants/0/sha256", json!("00")),
+        ("/models/0/inputs/0/shape", json!([-1, 300, 300, 3])),
+    ] {
+        let mut manifest = shipped();
+        *manifest.pointer_mut(pointer).unwrap() = value.clone();
+        assert!(
+            matches!(parse(&manifest), Err(ManifestError::Malformed { .. })),
+            "{pointer} = {value}"
+        );
+    }
+}
+
+#[test]
+fn a_file_is_compared_with_the_manifest_before_it_is_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut manifest = shipped();
+    manifest["models"][0]["variants"][0]["bytes"] = json!(3);
+    // SHA-256 of "abc", FIPS 180-2.
+    manifest["models"][0]["variants"][0]["sha256"] =
+        json!("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    let manifest = parse(&manifest).unwrap();
+    let model = &manifest.models[0];
+    let variant = &model.variants[0];
+    let check = |content: Option<&[u8]>| {
+        let path = folder.path().join(&variant.file);
+        match content {
+            Some(content) => std::fs::write(&path, content).unwrap(),
+            None => assert!(!path.exists()),
+        }
+        verify(folder.path(), model, variant)
+    };
+    let missing = check(None).unwrap_err();
+    assert!(matches!(missing, VerifyError::Missing { .. }));
+    assert_eq!(missing.reason().code, ReasonCode::ModelMissing);
+    assert_eq!(check(Some(b"abc")).unwrap().model_id, model.id);
+    assert!(matches!(
+        check(Some(b"ab")),
+        Err(VerifyError::WrongLength {
+            bytes: 2,
+            wanted_bytes: 3,
+            ..
+        })
+    ));
+    let other = check(Some(b"abd")).unwrap_err();
+    assert!(matches!(other, VerifyError::WrongDigest { .. }));
+    assert_eq!(other.reason().code, ReasonCode::ModelDamaged);
+}
