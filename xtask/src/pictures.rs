@@ -3,7 +3,7 @@
 //! Owns: what lies in `.cache/pictures` and `.cache/malformed`. What each file is, where it comes from, whose it is and
 //! under which licence stands in `tests/pictures/pictures.json`; nothing of it is committed.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command as Process;
 
@@ -89,6 +89,7 @@ pub(crate) fn ensure(cache: &Cache) -> Result<()> {
         for picture in &pictures {
             picture.ensure(&folder, cache, &mut packages)?;
         }
+        remove_others(&folder, &pictures)?;
     }
     Ok(())
 }
@@ -125,6 +126,18 @@ impl Picture {
         cache::verify(&made, &self.file, &self.sha256)?;
         cache.place(&mut File::open(&made).at(&made)?, target)
     }
+}
+
+/// A file that the list once named would still be taken for a sample by whoever reads the folder.
+fn remove_others(folder: &Path, pictures: &[Picture]) -> Result<()> {
+    for entry in fs::read_dir(folder).at(folder)? {
+        let path = entry.at(folder)?.path();
+        if !pictures.iter().any(|picture| path.ends_with(&picture.file)) {
+            terminal::progress(&format!("removing {}", path.display()));
+            fs::remove_file(&path).at(&path)?;
+        }
+    }
+    Ok(())
 }
 
 fn list(cache: &Cache) -> Result<()> {
@@ -209,6 +222,18 @@ mod tests {
                 before.insert(format!("{folder}/{}", picture.file));
             }
         }
+    }
+
+    #[test]
+    fn a_file_that_is_no_longer_named_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let pictures = collection().pictures;
+        let named = folder.path().join(&pictures[0].file);
+        fs::write(&named, b"").unwrap();
+        fs::write(folder.path().join("old.jpg"), b"").unwrap();
+        remove_others(folder.path(), &pictures).unwrap();
+        assert!(named.exists());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
     #[test]
