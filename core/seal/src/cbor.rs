@@ -65,9 +65,11 @@ impl MapReader {
 
     /// The outer `None` is a missing or ill-typed field, the inner one is CBOR's null.
     pub(crate) fn nullable<T>(&mut self, key: &str, read: impl FnOnce(Value) -> Option<T>) -> Option<Option<T>> {
-        match self.take(key)? {
-            Value::Null => Some(None),
-            value => read(value).map(Some),
+        let value = self.take(key)?;
+        if value.is_null() {
+            Some(None)
+        } else {
+            read(value).map(Some)
         }
     }
 }

@@ -19,14 +19,14 @@ pub struct SoftwareSigner {
 impl SoftwareSigner {
     /// Draws a new key, as PKCS#8.
     pub fn generate_pkcs8() -> Result<Secret, RandomError> {
-        let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new());
+        let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &system_random());
         Ok(Secret::new(document.map_err(|_| RandomError)?.as_ref().to_vec()))
     }
 
     /// Takes a key from a keyset. `None` where the bytes are not a P-256 key.
     #[must_use]
     pub fn from_pkcs8(pkcs8: &[u8]) -> Option<Self> {
-        let random = SystemRandom::new();
+        let random = system_random();
         let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8, &random).ok()?;
         let public_key = pair.public_key().as_ref().try_into().ok()?;
         Some(Self {
@@ -35,6 +35,14 @@ impl SoftwareSigner {
             random,
         })
     }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "ring signs with no other source of chance than its own"
+)]
+fn system_random() -> SystemRandom {
+    SystemRandom::new()
 }
 
 impl Signer for SoftwareSigner {
