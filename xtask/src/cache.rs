@@ -20,10 +20,7 @@ const READ_BYTES: usize = 128 * 1024;
 
 /// The root of the repository, where this program was built.
 pub(crate) fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("xtask lies in a folder of the repository")
-        .to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in a folder of the repository").to_owned()
 }
 
 /// What a file must be.
@@ -54,9 +51,7 @@ impl Cache {
 
     fn at(folder: PathBuf) -> Result<Self> {
         fs::create_dir_all(&folder).at(&folder)?;
-        Ok(Self {
-            folder: fs::canonicalize(&folder).at(&folder)?,
-        })
+        Ok(Self { folder: fs::canonicalize(&folder).at(&folder)? })
     }
 
     /// The path of something in the cache, whether it is there or not.
@@ -77,10 +72,7 @@ impl Cache {
 
     /// A folder for work in progress, on the file system of the cache, gone when dropped.
     pub(crate) fn workspace(&self) -> Result<TempDir> {
-        tempfile::Builder::new()
-            .prefix("work-")
-            .tempdir_in(&self.folder)
-            .at(&self.folder)
+        tempfile::Builder::new().prefix("work-").tempdir_in(&self.folder).at(&self.folder)
     }
 
     /// Puts a finished file in its place: whole or not at all, readable by all, replacing what was there.
@@ -102,10 +94,7 @@ pub(crate) fn is(path: &Path, pin: Pin<'_>) -> Result<bool> {
         Ok(metadata) if metadata.len() == pin.bytes => Ok(sha256(path)? == pin.sha256),
         Ok(_) => Ok(false),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(source) => Err(Error::File {
-            path: path.to_owned(),
-            source,
-        }),
+        Err(source) => Err(Error::File { path: path.to_owned(), source }),
     }
 }
 
@@ -115,11 +104,7 @@ pub(crate) fn verify(path: &Path, what: &str, sha256_pinned: &str) -> Result<()>
     if found == sha256_pinned {
         return Ok(());
     }
-    Err(Error::Digest {
-        what: what.to_owned(),
-        found,
-        pinned: sha256_pinned.to_owned(),
-    })
+    Err(Error::Digest { what: what.to_owned(), found, pinned: sha256_pinned.to_owned() })
 }
 
 /// The digest of a file, in lower-case hexadecimal.
@@ -170,16 +155,7 @@ mod tests {
         let (_folder, cache) = cache();
         let target = cache.path("models/a.bin");
         cache.place(&mut &b"abc"[..], &target).unwrap();
-        assert!(
-            is(
-                &target,
-                Pin {
-                    bytes: 3,
-                    sha256: ABC_SHA256
-                }
-            )
-            .unwrap()
-        );
+        assert!(is(&target, Pin { bytes: 3, sha256: ABC_SHA256 }).unwrap());
         assert_eq!(fs::read_dir(cache.path("")).unwrap().count(), 1);
         verify(&target, "a", ABC_SHA256).unwrap();
     }
@@ -188,10 +164,7 @@ mod tests {
     fn a_changed_a_shortened_and_a_missing_file_are_not_what_they_must_be() {
         let (_folder, cache) = cache();
         let target = cache.path("a.bin");
-        let pin = Pin {
-            bytes: 3,
-            sha256: ABC_SHA256,
-        };
+        let pin = Pin { bytes: 3, sha256: ABC_SHA256 };
         assert!(!is(&target, pin).unwrap());
         for wrong in [&b"abd"[..], b"ab"] {
             cache.place(&mut &wrong[..], &target).unwrap();

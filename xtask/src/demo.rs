@@ -17,8 +17,9 @@ use serde_json::Value;
 
 use crate::cache::Cache;
 use crate::error::{AtPath, Error, Result};
-use crate::program::{Client, Programs, Server};
-use crate::{models, pictures, prerequisites, python, terminal};
+use crate::python::Set;
+use crate::{build, models, pictures, prerequisites, python, terminal};
+use snaptrak_driver::{Client, Programs, Server};
 
 /// What the demo signs up with, on a server that lives as long as the demo.
 const EMAIL: &str = "field@example.org";
@@ -64,10 +65,10 @@ fn now() -> Instant {
 /// Tells the story; an error unless every capture was verified and came back equal.
 pub(crate) fn run(command: &Command, cache: &Cache) -> Result<()> {
     prerequisites::ensure()?;
-    models::prepare(cache)?;
-    pictures::prepare(cache)?;
-    python::prepare(cache)?;
-    let programs = Programs::build()?;
+    models::ensure(cache)?;
+    pictures::ensure(cache)?;
+    python::interpreter(Set::Judges, cache)?;
+    let programs = build::programs()?;
     let out = command.out.clone().unwrap_or_else(|| cache.path("demo"));
     let work = out.join("work");
     for folder in [&out.join("annotated"), &work] {
@@ -96,21 +97,14 @@ pub(crate) fn run(command: &Command, cache: &Cache) -> Result<()> {
 }
 
 fn tell(programs: &Programs, cache: &Cache, work: &Path, out: &Path, summary: &mut Summary) -> Result<Vec<String>> {
-    let passphrase_file = work.join("passphrase");
-    fs::write(&passphrase_file, "a passphrase for the demo\n").at(&passphrase_file)?;
     let password_file = work.join("password");
     fs::write(&password_file, PASSWORD).at(&password_file)?;
-    let client = Client {
-        programs,
-        store: work.join("store"),
-        passphrase_file,
-        models: cache.path("models"),
-        runtime_library: models::runtime_library(cache),
-    };
-    let (data, log) = (work.join("server"), work.join("server.log"));
+    let client = Client::new(programs, work).at(work)?;
+    let client = client.with_cache(&cache.path(""), &models::runtime_library(cache)?);
+    let data = work.join("server");
 
     terminal::progress("\n1. In the office: a store is made and the device enrols.");
-    let server = Server::start(programs, &data, "127.0.0.1:0", &log)?;
+    let server = Server::start(programs, &data, "127.0.0.1:0", &[])?;
     let (url, address) = (server.url.clone(), server.address().to_owned());
     client.tell(&["init"])?;
     let password = password_file.to_string_lossy().into_owned();
@@ -119,7 +113,7 @@ fn tell(programs: &Programs, cache: &Cache, work: &Path, out: &Path, summary: &m
     terminal::progress("\n2. In the basement: no network. Photos, a note and a video are captured and sealed.");
     drop(server);
     let part = now();
-    let files = pictures::demo_files(cache)?;
+    let files = pictures::files(cache)?;
     let ids = capture(&client, &files, summary)?;
     summary.seconds.capture = part.elapsed().as_secs_f64();
 
@@ -138,7 +132,7 @@ fn tell(programs: &Programs, cache: &Cache, work: &Path, out: &Path, summary: &m
 
     terminal::progress("\n5. Back upstairs: the network is there.");
     let part = now();
-    let server = Server::start(programs, &data, &address, &log)?;
+    let server = Server::start(programs, &data, &address, &[])?;
     let report = client.ask(&["sync"])?.json;
     summary.seconds.sync = part.elapsed().as_secs_f64();
     terminal::progress(&format!(
@@ -152,14 +146,16 @@ fn tell(programs: &Programs, cache: &Cache, work: &Path, out: &Path, summary: &m
         verify["receipts"], verify["signed"], verify["countersigned"], verify["chain_ok"]
     ));
 
-    terminal::progress("\n6. Proof without our client: every sealed piece is downloaded and opened with the organisation's key.");
-    summary.lost = proof::lost(cache, &server, &client, work, EMAIL, &password_file, &ids)?;
+    terminal::progress(
+        "\n6. Proof without our client: every sealed piece is downloaded and opened with the organisation's key.",
+    );
+    summary.lost = proof::lost(cache, programs, &server, &client, work, EMAIL, &ids)?;
     terminal::progress(&format!("   {} of {} originals came back equal", ids.len() as u64 - summary.lost, ids.len()));
     Ok(ids)
 }
 
 /// Captures everything and returns the ids.
-fn capture(client: &Client<'_>, files: &[PathBuf], summary: &mut Summary) -> Result<Vec<String>> {
+fn capture(client: &Client, files: &[PathBuf], summary: &mut Summary) -> Result<Vec<String>> {
     let mut arguments: Vec<std::ffi::OsString> = vec!["capture".into()];
     arguments.extend(files.iter().map(|file| file.clone().into_os_string()));
     arguments.extend(["--project".into(), "demo".into(), "--tag".into(), "first light".into()]);
@@ -181,7 +177,7 @@ fn capture(client: &Client<'_>, files: &[PathBuf], summary: &mut Summary) -> Res
     Ok(ids)
 }
 
-fn count_states(client: &Client<'_>, ids: &[String], summary: &mut Summary) -> Result<()> {
+fn count_states(client: &Client, ids: &[String], summary: &mut Summary) -> Result<()> {
     for id in ids {
         let why = client.tell(&["why", id])?;
         match why["state"].as_str().unwrap_or_default() {

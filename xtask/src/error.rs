@@ -32,11 +32,7 @@ pub(crate) enum Error {
     },
     /// A program ended with a failure; what it said is in `said`.
     #[error("{program} failed ({status})\n{said}")]
-    Failed {
-        program: String,
-        status: String,
-        said: String,
-    },
+    Failed { program: String, status: String, said: String },
     /// A package's client could not bring the package.
     #[error(
         "{package} could not be fetched\n{said}\nnext: check the network connection, or run this once on a machine that has \
@@ -45,11 +41,10 @@ pub(crate) enum Error {
     Fetch { package: String, said: String },
     /// What came, or what was made, is not what is pinned.
     #[error("{what} is not what is pinned: sha256 {found}, pinned {pinned}")]
-    Digest {
-        what: String,
-        found: String,
-        pinned: String,
-    },
+    Digest { what: String, found: String, pinned: String },
+    /// One of the SDK's programs did not do what it had to.
+    #[error(transparent)]
+    Driver(#[from] snaptrak_driver::DriverError),
     /// The machine lacks something that this program cannot bring.
     #[error("{what}\nnext: {next}")]
     Missing { what: String, next: String },
@@ -63,9 +58,6 @@ pub(crate) trait AtPath<T> {
 
 impl<T> AtPath<T> for io::Result<T> {
     fn at(self, path: &Path) -> Result<T> {
-        self.map_err(|source| Error::File {
-            path: path.to_owned(),
-            source,
-        })
+        self.map_err(|source| Error::File { path: path.to_owned(), source })
     }
 }

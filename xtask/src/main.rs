@@ -4,7 +4,10 @@
 //! what several commands need (cache, packages, Python, processes) are modules of their own. Nothing of the SDK is linked
 //! here, so that this program compiles in seconds and can prepare a machine on which the SDK does not build yet.
 
+mod build;
 mod cache;
+mod crash;
+mod demo;
 mod error;
 mod models;
 mod package;
@@ -13,6 +16,7 @@ mod prerequisites;
 mod process;
 mod python;
 mod terminal;
+mod test;
 
 use std::process::ExitCode;
 
@@ -39,6 +43,12 @@ enum Command {
     Pictures(pictures::Command),
     /// Prepare a Python environment and print the path of its interpreter
     Python(python::Command),
+    /// Run the main job on real photos: capture offline, understand, sync, prove
+    Demo(demo::Command),
+    /// Run the whole gate: format, lint, documentation, tests, trials, demo
+    Test(test::Command),
+    /// Kill client and server at random moments and count what was lost (nothing may be)
+    Crash(crash::Command),
 }
 
 fn main() -> ExitCode {
@@ -58,5 +68,8 @@ fn run(command: Command) -> Result<()> {
         Command::Models(command) => models::run(&command, &cache),
         Command::Pictures(command) => pictures::run(&command, &cache),
         Command::Python(command) => python::run(&command, &cache),
+        Command::Demo(command) => demo::run(&command, &cache),
+        Command::Test(command) => test::run(&command, &cache),
+        Command::Crash(command) => crash::run(&command, &cache),
     }
 }

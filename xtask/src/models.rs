@@ -82,10 +82,7 @@ pub(crate) fn run(command: &Command, cache: &Cache) -> Result<()> {
     match command.action.unwrap_or(Action::Fetch) {
         Action::Fetch => {
             ensure(cache)?;
-            terminal::progress(&format!(
-                "the runtime and the models are in {}",
-                cache.path("").display()
-            ));
+            terminal::progress(&format!("the runtime and the models are in {}", cache.path("").display()));
             Ok(())
         }
         Action::List => list(cache),
@@ -111,17 +108,17 @@ pub(crate) fn ensure(cache: &Cache) -> Result<()> {
     place_committed("manifest.json", cache)
 }
 
+/// Where the inference library of this platform lies once [`ensure`] has brought it.
+pub(crate) fn runtime_library(cache: &Cache) -> Result<PathBuf> {
+    let runtime: Runtime = read(&committed().join("runtime.json"))?;
+    Ok(cache.path("runtime").join(&runtime.file))
+}
+
 fn ensure_runtime(cache: &Cache, packages: &mut Packages<'_>) -> Result<()> {
     let runtime: Runtime = read(&committed().join("runtime.json"))?;
     let build = runtime.build()?;
     let target = cache.path("runtime").join(&runtime.file);
-    if cache::is(
-        &target,
-        Pin {
-            bytes: build.bytes,
-            sha256: &build.source.sha256,
-        },
-    )? {
+    if cache::is(&target, Pin { bytes: build.bytes, sha256: &build.source.sha256 })? {
         return Ok(());
     }
     packages.bring(&build.source, &target)
@@ -129,13 +126,7 @@ fn ensure_runtime(cache: &Cache, packages: &mut Packages<'_>) -> Result<()> {
 
 fn ensure_variant(model: &Model, variant: &Variant, cache: &Cache, packages: &mut Packages<'_>) -> Result<()> {
     let target = cache.path("models").join(&variant.file);
-    if cache::is(
-        &target,
-        Pin {
-            bytes: variant.bytes,
-            sha256: &variant.sha256,
-        },
-    )? {
+    if cache::is(&target, Pin { bytes: variant.bytes, sha256: &variant.sha256 })? {
         return Ok(());
     }
     let Some(script) = &variant.derived_by else {
@@ -146,11 +137,7 @@ fn ensure_variant(model: &Model, variant: &Variant, cache: &Cache, packages: &mu
     packages.bring(&model.source, &source)?;
     terminal::progress(&format!("deriving {}", variant.file));
     let interpreter = python::ensure(Set::Tools, cache)?;
-    process::run(
-        Process::new(interpreter)
-            .arg(committed().join(script))
-            .args([&source, &derived]),
-    )?;
+    process::run(Process::new(interpreter).arg(committed().join(script)).args([&source, &derived]))?;
     cache::verify(&derived, &variant.file, &variant.sha256)?;
     cache.place(&mut fs::File::open(&derived).at(&derived)?, &target)
 }
@@ -170,23 +157,13 @@ fn list(cache: &Cache) -> Result<()> {
     let runtime: Runtime = read(&committed().join("runtime.json"))?;
     let build = runtime.build()?;
     let path = cache.path("runtime").join(&runtime.file);
-    let pin = Pin {
-        bytes: build.bytes,
-        sha256: &build.source.sha256,
-    };
-    line(
-        &format!("runtime {} ({})", runtime.version, runtime.licence),
-        &path,
-        pin,
-    )?;
+    let pin = Pin { bytes: build.bytes, sha256: &build.source.sha256 };
+    line(&format!("runtime {} ({})", runtime.version, runtime.licence), &path, pin)?;
     let manifest: Manifest = read(&committed().join("manifest.json"))?;
     for model in &manifest.models {
         for variant in &model.variants {
             let path = cache.path("models").join(&variant.file);
-            let pin = Pin {
-                bytes: variant.bytes,
-                sha256: &variant.sha256,
-            };
+            let pin = Pin { bytes: variant.bytes, sha256: &variant.sha256 };
             line(&format!("{} {} ({})", model.task, model.id, model.licence), &path, pin)?;
         }
     }
@@ -195,24 +172,16 @@ fn list(cache: &Cache) -> Result<()> {
 
 fn line(what: &str, path: &Path, pin: Pin<'_>) -> Result<()> {
     let state = if cache::is(path, pin)? { "present" } else { "missing" };
-    terminal::result(&format!(
-        "{what}\n  {state} {}\n  {} bytes, sha256 {}",
-        path.display(),
-        pin.bytes,
-        pin.sha256
-    ));
+    terminal::result(&format!("{what}\n  {state} {}\n  {} bytes, sha256 {}", path.display(), pin.bytes, pin.sha256));
     Ok(())
 }
 
 impl Runtime {
     fn build(&self) -> Result<&Build> {
-        self.builds
-            .iter()
-            .find(|build| build.os == OS && build.arch == ARCH)
-            .ok_or_else(|| Error::Missing {
-                what: format!("models/runtime.json names no build of the inference runtime for {OS} on {ARCH}"),
-                next: "add one there with its package, path and digest".to_owned(),
-            })
+        self.builds.iter().find(|build| build.os == OS && build.arch == ARCH).ok_or_else(|| Error::Missing {
+            what: format!("models/runtime.json names no build of the inference runtime for {OS} on {ARCH}"),
+            next: "add one there with its package, path and digest".to_owned(),
+        })
     }
 }
 
@@ -223,10 +192,7 @@ fn committed() -> PathBuf {
 /// Reads a committed description.
 pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Result<T> {
     let text = fs::read_to_string(path).at(path)?;
-    serde_json::from_str(&text).map_err(|source| Error::Description {
-        path: path.to_owned(),
-        source,
-    })
+    serde_json::from_str(&text).map_err(|source| Error::Description { path: path.to_owned(), source })
 }
 
 #[cfg(test)]
@@ -261,11 +227,7 @@ mod tests {
     #[test]
     fn the_runtime_is_pinned_for_linux_on_both_processors() {
         let runtime: Runtime = read(&committed().join("runtime.json")).unwrap();
-        let builds: Vec<_> = runtime
-            .builds
-            .iter()
-            .map(|build| (build.os.as_str(), build.arch.as_str()))
-            .collect();
+        let builds: Vec<_> = runtime.builds.iter().map(|build| (build.os.as_str(), build.arch.as_str())).collect();
         assert_eq!(builds, [("linux", "x86_64"), ("linux", "aarch64")]);
     }
 }

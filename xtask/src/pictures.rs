@@ -94,16 +94,16 @@ pub(crate) fn ensure(cache: &Cache) -> Result<()> {
     Ok(())
 }
 
+/// The sample pictures (and the video) once [`ensure`] has brought them, in the order of their list.
+pub(crate) fn files(cache: &Cache) -> Result<Vec<PathBuf>> {
+    let collection: Collection = read(&committed().join("pictures.json"))?;
+    Ok(collection.pictures.iter().map(|picture| cache.path("pictures").join(&picture.file)).collect())
+}
+
 impl Picture {
     fn ensure(&self, folder: &Path, cache: &Cache, packages: &mut Packages<'_>) -> Result<()> {
         let target = folder.join(&self.file);
-        if cache::is(
-            &target,
-            Pin {
-                bytes: self.bytes,
-                sha256: &self.sha256,
-            },
-        )? {
+        if cache::is(&target, Pin { bytes: self.bytes, sha256: &self.sha256 })? {
             return Ok(());
         }
         match &self.origin {
@@ -117,10 +117,7 @@ impl Picture {
         let workspace = cache.workspace()?;
         let made = workspace.path().join("made");
         let mut script = Process::new(python::ensure(Set::Tools, cache)?);
-        script
-            .arg(committed().join("derive.py"))
-            .arg(&derived.recipe)
-            .arg(&made);
+        script.arg(committed().join("derive.py")).arg(&derived.recipe).arg(&made);
         script.args(derived.from.iter().map(|from| cache.path(from)));
         process::run(&mut script)?;
         cache::verify(&made, &self.file, &self.sha256)?;
@@ -144,20 +141,9 @@ fn list(cache: &Cache) -> Result<()> {
     for (folder, pictures) in folders(cache)? {
         for picture in &pictures {
             let path = folder.join(&picture.file);
-            let present = cache::is(
-                &path,
-                Pin {
-                    bytes: picture.bytes,
-                    sha256: &picture.sha256,
-                },
-            )?;
+            let present = cache::is(&path, Pin { bytes: picture.bytes, sha256: &picture.sha256 })?;
             let state = if present { "present" } else { "missing" };
-            terminal::result(&format!(
-                "{state} {} ({}; {})",
-                path.display(),
-                picture.author,
-                picture.licence
-            ));
+            terminal::result(&format!("{state} {} ({}; {})", path.display(), picture.author, picture.licence));
         }
     }
     Ok(())
@@ -165,10 +151,7 @@ fn list(cache: &Cache) -> Result<()> {
 
 fn folders(cache: &Cache) -> Result<[(PathBuf, Vec<Picture>); 2]> {
     let collection: Collection = read(&committed().join("pictures.json"))?;
-    Ok([
-        (cache.path("pictures"), collection.pictures),
-        (cache.path("malformed"), collection.malformed),
-    ])
+    Ok([(cache.path("pictures"), collection.pictures), (cache.path("malformed"), collection.malformed)])
 }
 
 fn committed() -> PathBuf {
@@ -193,10 +176,7 @@ mod tests {
         for set in [&pictures, &malformed] {
             let names: HashSet<_> = set.iter().map(|picture| &picture.file).collect();
             assert_eq!(names.len(), set.len());
-            assert!(
-                set.iter()
-                    .all(|picture| !picture.licence.is_empty() && !picture.author.is_empty())
-            );
+            assert!(set.iter().all(|picture| !picture.licence.is_empty() && !picture.author.is_empty()));
         }
     }
 
@@ -239,16 +219,10 @@ mod tests {
     #[test]
     fn the_demonstration_has_enough_of_every_kind() {
         let pictures = collection().pictures;
-        let photos = pictures
-            .iter()
-            .filter(|picture| !picture.file.ends_with(".mp4"))
-            .count();
+        let photos = pictures.iter().filter(|picture| !picture.file.ends_with(".mp4")).count();
         assert!(photos >= 20, "{photos}");
         for ending in [".jpg", ".png", ".webp", ".heic", ".mp4"] {
-            assert!(
-                pictures.iter().any(|picture| picture.file.ends_with(ending)),
-                "{ending}"
-            );
+            assert!(pictures.iter().any(|picture| picture.file.ends_with(ending)), "{ending}");
         }
     }
 }

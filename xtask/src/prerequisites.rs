@@ -36,12 +36,7 @@ const NEEDS: [Need; 7] = [
         reason: "cmake drives it to build turbojpeg",
         is_present: || is_program("make"),
     },
-    Need {
-        name: "cmake",
-        debian_package: "cmake",
-        reason: "builds turbojpeg",
-        is_present: || is_program("cmake"),
-    },
+    Need { name: "cmake", debian_package: "cmake", reason: "builds turbojpeg", is_present: || is_program("cmake") },
     Need {
         name: "nasm",
         debian_package: "nasm",
@@ -139,9 +134,7 @@ fn install(administrator: Administrator, packages: &[&str]) -> Result<()> {
     terminal::progress(&format!("installing with apt-get: {}", packages.join(" ")));
     let once = || {
         let mut install = administrator.apt_get();
-        install
-            .args(["--yes", "--no-install-recommends", "install"])
-            .args(packages);
+        install.args(["--yes", "--no-install-recommends", "install"]).args(packages);
         process::run(&mut install)
     };
     if once().is_ok() {
@@ -173,9 +166,6 @@ mod tests {
     fn what_is_missing_is_named_with_the_way_to_get_it() {
         let nasm: Vec<&Need> = NEEDS.iter().filter(|need| need.name == "nasm").collect();
         let words = unmet(&nasm).to_string();
-        assert!(
-            words.contains("lacks nasm") && words.contains("apt-get install nasm"),
-            "{words}"
-        );
+        assert!(words.contains("lacks nasm") && words.contains("apt-get install nasm"), "{words}");
     }
 }

@@ -12,27 +12,18 @@ const SAID_LINES_MAX: usize = 20;
 /// Runs the program to its end and returns its standard output.
 pub(crate) fn run(command: &mut Command) -> Result<String> {
     let program = command.get_program().to_string_lossy().into_owned();
-    let output = command.output().map_err(|source| Error::Start {
-        program: program.clone(),
-        source,
-    })?;
+    let output = command.output().map_err(|source| Error::Start { program: program.clone(), source })?;
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
     let said = [output.stdout, output.stderr].concat();
-    Err(Error::Failed {
-        program,
-        status: output.status.to_string(),
-        said: tail(&String::from_utf8_lossy(&said)),
-    })
+    Err(Error::Failed { program, status: output.status.to_string(), said: tail(&String::from_utf8_lossy(&said)) })
 }
 
 /// Where a program lies on the search path, if it is there.
 pub(crate) fn find(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH")?;
-    env::split_paths(&path)
-        .map(|folder| folder.join(program))
-        .find(|candidate| candidate.is_file())
+    env::split_paths(&path).map(|folder| folder.join(program)).find(|candidate| candidate.is_file())
 }
 
 fn tail(text: &str) -> String {
@@ -50,10 +41,7 @@ mod tests {
     fn a_failure_carries_what_the_program_said() {
         let error = run(Command::new("sh").args(["-c", "echo before; echo because >&2; exit 3"])).unwrap_err();
         let words = error.to_string();
-        assert!(
-            words.contains("because") && words.contains("before") && words.contains('3'),
-            "{words}"
-        );
+        assert!(words.contains("because") && words.contains("before") && words.contains('3'), "{words}");
     }
 
     #[test]

@@ -63,6 +63,12 @@ pub(crate) fn run(command: &Command, cache: &Cache) -> Result<()> {
     Ok(())
 }
 
+/// The interpreter of an environment, prepared under the cache's lock; not to be called by who holds it.
+pub(crate) fn interpreter(set: Set, cache: &Cache) -> Result<PathBuf> {
+    let _filling = cache.filling()?;
+    ensure(set, cache)
+}
+
 /// The interpreter of an environment that has what its requirements name. The caller holds the cache's lock.
 pub(crate) fn ensure(set: Set, cache: &Cache) -> Result<PathBuf> {
     let folder = cache.path(set.name());
@@ -74,11 +80,7 @@ pub(crate) fn ensure(set: Set, cache: &Cache) -> Result<PathBuf> {
         return Ok(interpreter);
     }
     terminal::progress(&format!("installing the Python packages of {}", requirements.display()));
-    process::run(
-        Process::new(system_python()?)
-            .args(["-m", "venv", "--clear"])
-            .arg(&folder),
-    )?;
+    process::run(Process::new(system_python()?).args(["-m", "venv", "--clear"]).arg(&folder))?;
     install(&interpreter, &requirements)?;
     fs::write(&marker, wanted + "\n").at(&marker)?;
     Ok(interpreter)
@@ -110,11 +112,7 @@ fn system_python() -> Result<PathBuf> {
     };
     let python = process::find("python3").ok_or_else(|| missing("python3 is not installed".to_owned()))?;
     let check = format!("import sys, venv, ensurepip; sys.exit(sys.version_info < ({major}, {minor}))");
-    process::run(Process::new(&python).args(["-c", &check])).map_err(|_old| {
-        missing(format!(
-            "{} is older than {major}.{minor} or has no venv module",
-            python.display()
-        ))
-    })?;
+    process::run(Process::new(&python).args(["-c", &check]))
+        .map_err(|_old| missing(format!("{} is older than {major}.{minor} or has no venv module", python.display())))?;
     Ok(python)
 }

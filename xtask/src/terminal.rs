@@ -1,10 +1,6 @@
 //! The one place that prints: progress and failures to standard error, results to standard output.
 
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "this module is where printing is allowed"
-)]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this module is where printing is allowed")]
 
 use crate::error::Error;
 

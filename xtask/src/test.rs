@@ -13,6 +13,7 @@ use std::time::Instant;
 use self::report::{Group, Report};
 use crate::cache::{Cache, repository};
 use crate::error::Result;
+use crate::python::Set;
 use crate::{models, pictures, prerequisites, python, terminal};
 
 /// Rounds of the kill trial in the gate; the long form is `cargo xtask crash --rounds 100`.
@@ -36,6 +37,9 @@ struct Job {
     arguments: &'static [&'static str],
     environment: &'static [(&'static str, &'static str)],
 }
+
+/// The trials use what the group `build` made.
+const BUILT: &[(&str, &str)] = &[("SNAPTRAK_BINARIES", "target/debug")];
 
 const JOBS: &[Job] = &[
     Job { name: "format", program: "cargo", arguments: &["fmt", "--all", "--check"], environment: &[] },
@@ -75,9 +79,9 @@ const JOBS: &[Job] = &[
         name: "crash",
         program: "cargo",
         arguments: &["xtask", "crash", "--rounds", CRASH_ROUNDS, "--seed", "1"],
-        environment: &[],
+        environment: BUILT,
     },
-    Job { name: "demo", program: "cargo", arguments: &["xtask", "demo"], environment: &[] },
+    Job { name: "demo", program: "cargo", arguments: &["xtask", "demo"], environment: BUILT },
 ];
 
 /// Runs the groups; an error when any failed.
@@ -108,9 +112,9 @@ fn prepare(cache: &Cache) -> Group {
     let started = now();
     terminal::progress("== prepare");
     let outcome = prerequisites::ensure()
-        .and_then(|()| models::prepare(cache))
-        .and_then(|()| pictures::prepare(cache))
-        .and_then(|()| python::prepare(cache));
+        .and_then(|()| models::ensure(cache))
+        .and_then(|()| pictures::ensure(cache))
+        .and_then(|()| python::interpreter(Set::Judges, cache).map(|_| ()));
     if let Err(error) = &outcome {
         terminal::failure(error);
     }

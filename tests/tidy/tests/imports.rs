@@ -27,14 +27,15 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("snaptrak-cli", &["snaptrak"]),
         ("snaptrak-server", &["snaptrak-domain", "snaptrak-seal"]),
         ("snaptrak-testkit", &["snaptrak-domain", "snaptrak-seal"]),
-        ("snaptrak-e2e", &["snaptrak-testkit"]),
-        ("snaptrak-faults", &["snaptrak-testkit"]),
+        ("snaptrak-driver", &[]),
+        ("snaptrak-e2e", &["snaptrak-driver"]),
+        ("snaptrak-faults", &["snaptrak-driver"]),
         (
             "snaptrak-bench",
             &["snaptrak-domain", "snaptrak-seal", "snaptrak-store", "snaptrak-testkit", "snaptrak"],
         ),
         ("snaptrak-tidy", &[]),
-        ("xtask", &[]),
+        ("xtask", &["snaptrak-driver"]),
     ])
 }
 

@@ -6,30 +6,36 @@ use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
+use snaptrak_driver::{Client, Programs, Server};
 
 use crate::cache::{Cache, repository};
 use crate::error::{Error, Result};
-use crate::program::{Client, Server};
-use crate::{process, python};
+use crate::process;
+use crate::python::{self, Set};
 
 /// How many captures did not come back byte for byte.
 pub(super) fn lost(
     cache: &Cache,
+    programs: &Programs,
     server: &Server,
-    client: &Client<'_>,
+    client: &Client,
     work: &Path,
     email: &str,
-    password_file: &Path,
     ids: &[String],
 ) -> Result<u64> {
-    let python = python::judges(cache)?;
+    let python = python::interpreter(Set::Judges, cache)?;
     let interop = repository().join("tests/interop");
     let (downloaded, key, opened) = (work.join("downloaded"), work.join("upload-key.json"), work.join("opened"));
-    let mut export = Command::new(client.programs.server());
-    export.args(["export-upload-key", "--yes", "--data"]).arg(work.join("server")).arg("-o").arg(&key);
+    let mut export = Command::new(programs.server());
+    export.args(["export-upload-key", "--yes", "--data"]).arg(&server.data).arg("-o").arg(&key);
     process::run(&mut export)?;
     let mut download = Command::new(&python);
-    download.arg(interop.join("download_sealed.py")).arg(&server.url).arg(email).arg(password_file).arg(&downloaded);
+    download
+        .arg(interop.join("download_sealed.py"))
+        .arg(&server.url)
+        .arg(email)
+        .arg(work.join("password"))
+        .arg(&downloaded);
     process::run(&mut download)?;
     let mut open = Command::new(&python);
     open.arg(interop.join("open_store.py")).arg(&downloaded).arg(&key).arg(&opened);

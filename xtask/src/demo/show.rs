@@ -6,17 +6,18 @@ use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
+use snaptrak_driver::Client;
 
 use crate::cache::Cache;
 use crate::error::{AtPath, Result};
-use crate::program::Client;
-use crate::{process, python, terminal};
+use crate::python::{self, Set};
+use crate::{process, terminal};
 
 /// Makes one picture of all annotated ones; Pillow does it, since nothing of the SDK is linked here.
 const CONTACT_SHEET: &str = include_str!("contact_sheet.py");
 
 /// Prints what was found and counts it by task.
-pub(super) fn findings(client: &Client<'_>, ids: &[String], counts: &mut BTreeMap<String, u64>) -> Result<()> {
+pub(super) fn findings(client: &Client, ids: &[String], counts: &mut BTreeMap<String, u64>) -> Result<()> {
     for id in ids {
         let shown = client.tell(&["show", id])?;
         let found = shown["findings"].as_array().cloned().unwrap_or_default();
@@ -25,7 +26,11 @@ pub(super) fn findings(client: &Client<'_>, ids: &[String], counts: &mut BTreeMa
             let boxes = finding["boxes"].as_array().cloned().unwrap_or_default();
             *counts.entry(finding["task"].as_str().unwrap_or_default().to_owned()).or_default() += boxes.len() as u64;
             for seen in &boxes {
-                words.push(format!("{} {:.2}", seen["label"].as_str().unwrap_or_default(), seen["score"].as_f64().unwrap_or(0.0)));
+                words.push(format!(
+                    "{} {:.2}",
+                    seen["label"].as_str().unwrap_or_default(),
+                    seen["score"].as_f64().unwrap_or(0.0)
+                ));
             }
         }
         let steps = shown["steps"].as_array().cloned().unwrap_or_default();
@@ -42,7 +47,7 @@ pub(super) fn findings(client: &Client<'_>, ids: &[String], counts: &mut BTreeMa
 }
 
 /// Writes the pictures with what was found drawn on them.
-pub(super) fn annotated(client: &Client<'_>, ids: &[String], folder: &Path) -> Result<()> {
+pub(super) fn annotated(client: &Client, ids: &[String], folder: &Path) -> Result<()> {
     for id in ids {
         if client.tell(&["show", id])?["findings"].as_array().is_none_or(Vec::is_empty) {
             continue;
@@ -54,7 +59,7 @@ pub(super) fn annotated(client: &Client<'_>, ids: &[String], folder: &Path) -> R
 }
 
 /// Prints how much waits and one answer to "why?".
-pub(super) fn waiting(client: &Client<'_>, ids: &[String]) -> Result<()> {
+pub(super) fn waiting(client: &Client, ids: &[String]) -> Result<()> {
     let status = client.tell(&["status"])?;
     terminal::progress(&format!("   {} captures wait, {} sealed bytes", status["waiting"], status["waiting_bytes"]));
     if let Some(first) = ids.first() {
@@ -72,7 +77,7 @@ pub(super) fn waiting(client: &Client<'_>, ids: &[String]) -> Result<()> {
 /// Writes the contact sheet and the summary.
 pub(super) fn write(cache: &Cache, out: &Path, ids: &[String], summary: &Value) -> Result<()> {
     let sheet = out.join("contact-sheet.jpg");
-    let mut pillow = Command::new(python::tools(cache)?);
+    let mut pillow = Command::new(python::interpreter(Set::Tools, cache)?);
     pillow.args(["-c", CONTACT_SHEET]).arg(out.join("annotated")).arg(&sheet);
     process::run(&mut pillow)?;
     let mut text = String::from("# Demo\n\n");

@@ -97,6 +97,9 @@ impl Report {
         if failed == 0 {
             return Ok(());
         }
-        Err(Error::Missing { what: format!("{failed} checks failed"), next: "read the groups above that say FAILED".to_owned() })
+        Err(Error::Missing {
+            what: format!("{failed} checks failed"),
+            next: "read the groups above that say FAILED".to_owned(),
+        })
     }
 }

@@ -66,7 +66,8 @@ mod tests {
 
     #[test]
     fn a_program_that_fails_is_told_from_one_that_succeeds() {
-        let (succeeded, counts) = run(Command::new("sh").args(["-c", "echo 'test result: ok. 2 passed; 0 failed'; exit 1"])).unwrap();
+        let (succeeded, counts) =
+            run(Command::new("sh").args(["-c", "echo 'test result: ok. 2 passed; 0 failed'; exit 1"])).unwrap();
         assert!(!succeeded);
         assert_eq!(counts.passed, 2);
     }
