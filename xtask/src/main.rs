@@ -4,6 +4,7 @@
 //! what several commands need (cache, packages, Python, processes) are modules of their own. Nothing of the SDK is linked
 //! here, so that this program compiles in seconds and can prepare a machine on which the SDK does not build yet.
 
+mod bench;
 mod build;
 mod cache;
 mod crash;
@@ -49,6 +50,8 @@ enum Command {
     Test(test::Command),
     /// Kill client and server at random moments and count what was lost (nothing may be)
     Crash(crash::Command),
+    /// Measure a group beside its peers
+    Bench(bench::Command),
 }
 
 fn main() -> ExitCode {
@@ -71,5 +74,6 @@ fn run(command: Command) -> Result<()> {
         Command::Demo(command) => demo::run(&command, &cache),
         Command::Test(command) => test::run(&command, &cache),
         Command::Crash(command) => crash::run(&command, &cache),
+        Command::Bench(command) => bench::run(&command),
     }
 }

@@ -1,0 +1,42 @@
+#![doc = include_str!("../README.md")]
+
+mod answer;
+mod measure;
+mod store;
+
+use clap::{Parser, ValueEnum};
+use std::{path::PathBuf, process::ExitCode};
+
+/// What can be measured.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Group {
+    /// Durable captures and notes, the seal loop.
+    Store,
+}
+
+#[derive(Parser)]
+struct Arguments {
+    /// What to measure
+    group: Group,
+    /// Write the rows to this file as JSON
+    #[arg(long)]
+    json: Option<PathBuf>,
+    /// Rounds of each pair
+    #[arg(long, default_value_t = 7)]
+    rounds: usize,
+    /// Folder on the file system to measure (default: the system's temporary folder)
+    #[arg(long)]
+    folder: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let folder = arguments.folder.clone().unwrap_or_else(std::env::temp_dir);
+    let measured = match arguments.group {
+        Group::Store => store::measure(&folder, arguments.rounds.max(1)),
+    };
+    match measured.and_then(|answer| answer.give(arguments.json.as_deref())) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => answer::complain(error.as_ref()),
+    }
+}

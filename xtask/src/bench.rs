@@ -1,0 +1,49 @@
+//! `cargo xtask bench GROUP`: builds the bench in the release profile and runs it.
+
+use std::path::PathBuf;
+use std::process::Command as Process;
+
+use crate::cache::repository;
+use crate::error::{Error, Result};
+use crate::{prerequisites, terminal};
+
+/// Arguments of the command.
+#[derive(clap::Args)]
+pub(crate) struct Command {
+    /// What to measure (store)
+    group: String,
+    /// Write the rows to this file as JSON
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Rounds of each pair
+    #[arg(long, default_value_t = 7)]
+    rounds: usize,
+    /// Folder on the file system to measure
+    #[arg(long, value_name = "DIR")]
+    folder: Option<PathBuf>,
+}
+
+/// Runs the bench.
+pub(crate) fn run(command: &Command) -> Result<()> {
+    prerequisites::ensure()?;
+    terminal::progress("building the bench in the release profile (the first time takes some minutes)");
+    let mut bench = Process::new("cargo");
+    bench.args(["run", "--quiet", "--release", "--locked", "--package", "snaptrak-bench", "--", &command.group]);
+    bench.args(["--rounds", &command.rounds.to_string()]);
+    for (name, path) in [("--json", &command.json), ("--folder", &command.folder)] {
+        if let Some(path) = path {
+            // The bench runs at the repository's root; the path was meant from here.
+            let path = std::path::absolute(path).map_err(|source| Error::File { path: path.clone(), source })?;
+            bench.arg(name).arg(path);
+        }
+    }
+    let status = bench
+        .current_dir(repository())
+        .status()
+        .map_err(|source| Error::Start { program: "cargo".to_owned(), source })?;
+    if status.success() {
+        return Ok(());
+    }
+    let said = "read the words above".to_owned();
+    Err(Error::Failed { program: "the bench".to_owned(), status: status.to_string(), said })
+}
