@@ -1,1 +1,111 @@
+//! The store in numbers.
 
+use crate::{
+    Store, StoreError, connection,
+    queue::backlog::{is_waiting, originals, unsent_bytes},
+    rows,
+};
+use rusqlite::{Connection, params};
+use snaptrak_domain::{AssetState, CaptureId, ReasonCode, Rendition, StepKind, UnixMs};
+use std::collections::BTreeMap;
+
+/// Parked steps that are listed; more are counted by their states.
+const PARKED_LISTED_MAX: i64 = 1_000;
+
+/// A step that was set aside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParkedStep {
+    /// Of which capture.
+    pub id: CaptureId,
+    /// Which step.
+    pub step: StepKind,
+    /// Why.
+    pub code: ReasonCode,
+}
+
+/// How the store stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreStatus {
+    /// Captures by the state of their original; every state is there.
+    pub by_state: BTreeMap<&'static str, u64>,
+    /// Captures that are still on their way.
+    pub waiting: u64,
+    /// Sealed bytes of theirs that the server does not hold yet.
+    pub waiting_bytes: u64,
+    /// When the oldest of them was captured.
+    pub oldest: Option<UnixMs>,
+    /// What was set aside, oldest first, at most a thousand.
+    pub parked: Vec<ParkedStep>,
+    /// Version of the schema.
+    pub schema_version: u64,
+    /// Version of SQLCipher.
+    pub cipher_version: String,
+    /// Bytes on disk: database and sealed pieces.
+    pub bytes: u64,
+}
+
+impl Store {
+    /// The store in numbers; all of them of one moment.
+    pub fn status(&self) -> Result<StoreStatus, StoreError> {
+        self.read(status)
+    }
+}
+
+pub(crate) fn status(connection: &Connection) -> Result<StoreStatus, StoreError> {
+    let mut by_state = BTreeMap::new();
+    let (mut waiting, mut waiting_bytes, mut oldest) = (0, 0, None);
+    for state in AssetState::ALL {
+        let captures = originals(connection, state)?;
+        by_state.insert(state.as_str(), captures);
+        if is_waiting(state) {
+            waiting += captures;
+            waiting_bytes += unsent_bytes(connection, state)?;
+            oldest = [oldest, oldest_in(connection, state)?].into_iter().flatten().min();
+        }
+    }
+    Ok(StoreStatus {
+        by_state,
+        waiting,
+        waiting_bytes,
+        oldest,
+        parked: parked(connection)?,
+        schema_version: crate::migrate::version(connection)?,
+        cipher_version: connection::cipher_version(connection)?.ok_or(StoreError::NoCipher)?,
+        bytes: bytes(connection)?,
+    })
+}
+
+/// The first along the index is the oldest: a capture's id begins with its time.
+fn oldest_in(connection: &Connection, state: AssetState) -> Result<Option<UnixMs>, StoreError> {
+    rows::first(
+        connection,
+        "SELECT capture.created_ms FROM asset JOIN capture ON capture.id = asset.capture_id
+          WHERE asset.state = ?1 AND asset.rendition = ?2 ORDER BY asset.capture_id LIMIT 1",
+        params![state.as_str(), Rendition::Original.as_str()],
+        |row| rows::unix_ms(row, 0),
+    )
+}
+
+fn parked(connection: &Connection) -> Result<Vec<ParkedStep>, StoreError> {
+    rows::all(
+        connection,
+        "SELECT capture_id, kind, reason FROM step WHERE state = 'parked' ORDER BY id LIMIT ?1",
+        [PARKED_LISTED_MAX],
+        |row| {
+            let reason = rows::reason(row, 2)?.ok_or(StoreError::Damaged { what: "reason" })?;
+            Ok(ParkedStep { id: rows::capture_id(row, 0)?, step: rows::word(row, 1, "step kind")?, code: reason.code })
+        },
+    )
+}
+
+fn bytes(connection: &Connection) -> Result<u64, StoreError> {
+    let pages = rows::only(connection, "PRAGMA page_count", [], |row| rows::count(row, 0))?;
+    let page_bytes = rows::only(connection, "PRAGMA page_size", [], |row| rows::count(row, 0))?;
+    let sealed = rows::only(
+        connection,
+        "SELECT coalesce(sum(sealed_bytes), 0) FROM piece WHERE state <> 'purged' AND sealed IS NULL",
+        [],
+        |row| rows::count(row, 0),
+    )?;
+    Ok(pages * page_bytes + sealed)
+}

@@ -15,16 +15,12 @@ pub(crate) fn derive_asset_state(
     now: UnixMs,
 ) -> Result<AssetState, StoreError> {
     let id = asset_id.as_bytes();
-    let (capture_id, closed, withheld, before) = rows::first(
-        connection,
-        "SELECT capture_id, closed, withheld, state FROM asset WHERE id = ?1",
-        [id],
-        |row| {
+    let (capture_id, closed, withheld, before) =
+        rows::first(connection, "SELECT capture_id, closed, withheld, state FROM asset WHERE id = ?1", [id], |row| {
             let state: AssetState = rows::word(row, 3, "asset state")?;
             Ok((rows::capture_id(row, 0)?, row.get::<_, bool>(1)?, row.get::<_, bool>(2)?, state))
-        },
-    )?
-    .ok_or(StoreError::Missing { what: "asset" })?;
+        })?
+        .ok_or(StoreError::Missing { what: "asset" })?;
     let pieces: Vec<PieceState> =
         rows::all(connection, "SELECT DISTINCT state FROM piece WHERE asset_id = ?1", [id], |row| {
             rows::word(row, 0, "piece state")
@@ -62,9 +58,8 @@ pub(crate) fn derive_after(connection: &Connection, step: &StepRow, now: UnixMs)
 
 /// Recomputes every asset of a capture.
 pub(crate) fn derive_capture(connection: &Connection, capture_id: CaptureId, now: UnixMs) -> Result<(), StoreError> {
-    let assets =
-        rows::all(connection, "SELECT id FROM asset WHERE capture_id = ?1", [capture_id.as_bytes()], |row| {
-            rows::asset_id(row, 0)
-        })?;
+    let assets = rows::all(connection, "SELECT id FROM asset WHERE capture_id = ?1", [capture_id.as_bytes()], |row| {
+        rows::asset_id(row, 0)
+    })?;
     assets.into_iter().try_for_each(|asset_id| derive_asset_state(connection, asset_id, now).map(|_| ()))
 }

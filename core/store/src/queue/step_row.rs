@@ -132,12 +132,7 @@ impl StepRow {
 }
 
 /// Writes the changing part of a step and the counts of the steps that wait for it.
-pub(crate) fn write(
-    connection: &Connection,
-    step: &StepRow,
-    new: &StepWrite,
-    now: UnixMs,
-) -> Result<(), StoreError> {
+pub(crate) fn write(connection: &Connection, step: &StepRow, new: &StepWrite, now: UnixMs) -> Result<(), StoreError> {
     let since = if new.state == step.state { step.since } else { now };
     let changed = rows::change(
         connection,

@@ -84,6 +84,7 @@ fn plan(new: NewSteps<'_>) -> Result<Vec<Planned>, StoreError> {
 /// How many of the planned steps, all of them waiting, `step` waits for. There is one asset, so all of them are its own.
 fn waiting_for(step: &Planned, planned: &[Planned]) -> u64 {
     let waits = waits_for(step.kind);
-    let unmet = |other: &&Planned| waits.iter().any(|(kind, wait)| *kind == other.kind && !wait.is_met(StepState::Waiting));
+    let unmet =
+        |other: &&Planned| waits.iter().any(|(kind, wait)| *kind == other.kind && !wait.is_met(StepState::Waiting));
     planned.iter().filter(unmet).count() as u64
 }

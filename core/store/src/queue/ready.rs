@@ -1,0 +1,64 @@
+//! What is ready: the planner's question, answered from the index `step_ready` alone however many steps there are.
+
+use crate::{StoreError, rows};
+use rusqlite::{Connection, Row, params};
+use snaptrak_domain::{AssetId, StepKind, UnixMs, queue_store::ReadyStep};
+
+/// Width of a lane: what is smaller by a lane goes first, whatever its age, so that a large video holds up nothing small.
+/// The same number stands in the index.
+const LANE_BYTES: u64 = 4_194_304;
+
+/// Steps that never failed, in the order of the index. A piece counts only once policy let it leave (`queued`), and nothing
+/// of an asset that policy withholds.
+const FRESH: &str = "SELECT id, kind, capture_id, asset_id, piece_index, bytes FROM step
+  WHERE kind = ?1 AND state = 'waiting' AND waits_for = 0 AND not_before_ms IS NULL
+    AND (asset_id IS NULL OR NOT EXISTS (SELECT 1 FROM asset WHERE asset.id = step.asset_id AND asset.withheld = 1))
+    AND (?1 <> 'send_piece' OR EXISTS (SELECT 1 FROM piece WHERE piece.asset_id = step.asset_id
+                                          AND piece.piece_index = step.piece_index AND piece.state = 'queued'))
+  ORDER BY bytes / 4194304, id LIMIT ?2";
+
+/// The same for steps whose delay is over.
+const DUE: &str = "SELECT id, kind, capture_id, asset_id, piece_index, bytes FROM step
+  WHERE kind = ?1 AND state = 'waiting' AND waits_for = 0 AND not_before_ms <= ?3
+    AND (asset_id IS NULL OR NOT EXISTS (SELECT 1 FROM asset WHERE asset.id = step.asset_id AND asset.withheld = 1))
+    AND (?1 <> 'send_piece' OR EXISTS (SELECT 1 FROM piece WHERE piece.asset_id = step.asset_id
+                                          AND piece.piece_index = step.piece_index AND piece.state = 'queued'))
+  ORDER BY not_before_ms LIMIT ?2";
+
+/// The steps of a kind that can be done now, small lanes first, the oldest first within a lane.
+pub(crate) fn ready(
+    connection: &Connection,
+    kind: StepKind,
+    now: UnixMs,
+    limit: usize,
+) -> Result<Vec<ReadyStep>, StoreError> {
+    let rows_max = i64::try_from(limit).unwrap_or(i64::MAX);
+    let mut steps = rows::all(connection, FRESH, params![kind.as_str(), rows_max], read)?;
+    steps.extend(rows::all(connection, DUE, params![kind.as_str(), rows_max, now.0], read)?);
+    steps.sort_by_key(|step| (step.bytes / LANE_BYTES, step.step_id));
+    steps.truncate(limit);
+    Ok(steps)
+}
+
+fn read(row: &Row<'_>) -> Result<ReadyStep, StoreError> {
+    let asset_id: Option<[u8; 16]> = row.get(3)?;
+    Ok(ReadyStep {
+        step_id: row.get(0)?,
+        kind: rows::word(row, 1, "step kind")?,
+        capture_id: rows::capture_id(row, 2)?,
+        asset_id: asset_id.map(AssetId::from_bytes),
+        piece_index: row.get(4)?,
+        bytes: rows::count(row, 5)?,
+    })
+}
+
+/// When the next delayed step of a kind becomes ready, if none of its waits is open.
+pub(crate) fn next_try(connection: &Connection, kind: StepKind, now: UnixMs) -> Result<Option<UnixMs>, StoreError> {
+    rows::first(
+        connection,
+        "SELECT not_before_ms FROM step WHERE kind = ?1 AND state = 'waiting' AND waits_for = 0 AND not_before_ms > ?2
+          ORDER BY not_before_ms LIMIT 1",
+        params![kind.as_str(), now.0],
+        |row| rows::unix_ms(row, 0),
+    )
+}
