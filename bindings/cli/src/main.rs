@@ -1,2 +1,65 @@
-//! Placeholder entry point.
-fn main() {}
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod args;
+mod commands;
+mod destination;
+mod error;
+mod exit;
+mod globals;
+mod human;
+mod interrupt;
+mod logging;
+mod output;
+mod passphrase;
+mod progress;
+mod prompt;
+mod runtime_files;
+mod secret_input;
+mod session;
+mod shapes;
+mod words;
+
+use args::Arguments;
+use clap::{CommandFactory, FromArgMatches};
+use error::Error;
+use exit::Exit;
+use output::{Form, Output};
+use std::{ffi::OsString, process::ExitCode};
+
+fn main() -> ExitCode {
+    let words: Vec<OsString> = std::env::args_os().collect();
+    let parsed =
+        Arguments::command().try_get_matches_from(&words).and_then(|found| Arguments::from_arg_matches(&found));
+    match parsed {
+        Ok(arguments) => run(&arguments).into(),
+        Err(error) => unparsed(&error, &words).into(),
+    }
+}
+
+fn run(arguments: &Arguments) -> Exit {
+    let output = Output::new(arguments.form(), arguments.globals.quiet);
+    logging::begin(arguments.globals.verbose);
+    match commands::run(arguments, &output) {
+        Ok(exit) => exit,
+        Err(error) => {
+            output.failure(&error);
+            Exit::of(&error)
+        }
+    }
+}
+
+/// Help and version are answers; everything else is a usage error, as an object for those who asked for objects.
+fn unparsed(error: &clap::Error, words: &[OsString]) -> Exit {
+    let asked_for_json =
+        words.iter().skip(1).take_while(|word| *word != "--").any(|word| word == "--json" || word == "--jsonl");
+    if error.use_stderr() && asked_for_json {
+        let text = error.to_string();
+        let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+        let usage = Error::usage(message, "see `snaptrak --help`, or --help after the command");
+        Output::new(Form::Json, true).failure(&usage);
+    } else {
+        Output::parser_words(error);
+    }
+    if error.use_stderr() { Exit::Usage } else { Exit::Done }
+}

@@ -1,0 +1,202 @@
+//! The command line as clap reads it: the list of commands, and the readers of values that several of them share.
+
+use crate::{commands, globals::Globals, output::Form};
+use clap::{Parser, Subcommand, builder::PossibleValuesParser, builder::TypedValueParser};
+use snaptrak::{AssetState, Kind, Location, Rendition};
+
+/// Takes evidence offline, seals it, understands it on this machine, and brings it to the SnapTrak API.
+#[derive(Debug, Parser)]
+#[command(
+    name = "snaptrak",
+    version,
+    max_term_width = 100,
+    arg_required_else_help = true,
+    disable_help_subcommand = true
+)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) globals: Globals,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// One command, one module.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Make a store in an empty or new folder
+    Init,
+    /// Make an account at an organisation's server and enrol this device
+    SignUp(commands::enrol::Arguments),
+    /// Sign in to an account and enrol this device
+    SignIn(commands::enrol::Arguments),
+    /// End the session; captures stay and wait
+    SignOut,
+    /// Take in files, each durable and sealed when it is reported
+    Capture(commands::capture::Arguments),
+    /// Take in a note
+    Note(commands::note::Arguments),
+    /// Take in standard input until it ends, piece by piece
+    Record(commands::record::Arguments),
+    /// List captures
+    List(commands::list::Arguments),
+    /// Show one capture: assets, findings, steps
+    Show(commands::show::Arguments),
+    /// Write a capture's original, byte for byte
+    View(commands::view::Arguments),
+    /// Write a capture's picture with what was found drawn on it
+    Annotate(commands::annotate::Arguments),
+    /// Say what is here and what waits
+    Status,
+    /// Say why a capture is where it is
+    Why(commands::why::Arguments),
+    /// Understand what waits for analysis
+    Analyse(commands::analyse::Arguments),
+    /// Bring what waits to the server, and fetch its receipts
+    Sync(commands::sync::Arguments),
+    /// Check every receipt and the chain of receipts, offline
+    Verify,
+    /// Export one asset's data key to a file, for its owner
+    ExportKey(commands::export_key::Arguments),
+    /// Print a completion script for a shell
+    Completions(commands::completions::Arguments),
+}
+
+impl Arguments {
+    /// How results are wanted.
+    pub(crate) fn form(&self) -> Form {
+        let lines = match &self.command {
+            Command::Capture(arguments) => arguments.jsonl,
+            Command::Record(arguments) => arguments.jsonl,
+            Command::Init
+            | Command::SignUp(_)
+            | Command::SignIn(_)
+            | Command::SignOut
+            | Command::Note(_)
+            | Command::List(_)
+            | Command::Show(_)
+            | Command::View(_)
+            | Command::Annotate(_)
+            | Command::Status
+            | Command::Why(_)
+            | Command::Analyse(_)
+            | Command::Sync(_)
+            | Command::Verify
+            | Command::ExportKey(_)
+            | Command::Completions(_) => false,
+        };
+        match (lines, self.globals.json) {
+            (true, _) => Form::JsonLines,
+            (false, true) => Form::Json,
+            (false, false) => Form::Words,
+        }
+    }
+}
+
+/// Reads a word of a vocabulary; help and completions list the words.
+fn one_of<T: Copy + Send + Sync + 'static>(
+    all: &'static [T],
+    word: fn(T) -> &'static str,
+) -> impl TypedValueParser<Value = T> {
+    PossibleValuesParser::new(all.iter().map(|value| word(*value))).map(move |text| {
+        let found = all.iter().copied().find(|value| word(*value) == text);
+        found.expect("the parser accepts only these words")
+    })
+}
+
+/// Reads a kind.
+pub(crate) fn kind() -> impl TypedValueParser<Value = Kind> {
+    one_of(&Kind::ALL, Kind::as_str)
+}
+
+/// Reads a state.
+pub(crate) fn state() -> impl TypedValueParser<Value = AssetState> {
+    one_of(&AssetState::ALL, AssetState::as_str)
+}
+
+/// Reads a rendition.
+pub(crate) fn rendition() -> impl TypedValueParser<Value = Rendition> {
+    one_of(&Rendition::ALL, Rendition::as_str)
+}
+
+/// Reads an accelerator.
+pub(crate) fn accelerator() -> impl TypedValueParser<Value = snaptrak::Accelerator> {
+    one_of(&snaptrak::Accelerator::ALL, snaptrak::Accelerator::as_str)
+}
+
+/// Reads `LAT,LON` or `LAT,LON,ACCURACY_M`.
+pub(crate) fn location(text: &str) -> Result<Location, String> {
+    let numbers: Vec<f64> = text
+        .split(',')
+        .map(|part| part.trim().parse().map_err(|_| format!("`{part}` is not a number")))
+        .collect::<Result<_, _>>()?;
+    let location = match numbers[..] {
+        [latitude, longitude] => Location { latitude, longitude, accuracy_m: None },
+        [latitude, longitude, accuracy_m] => Location { latitude, longitude, accuracy_m: Some(accuracy_m) },
+        _ => return Err("expected LAT,LON or LAT,LON,ACCURACY_M".to_owned()),
+    };
+    if location.is_valid() {
+        Ok(location)
+    } else {
+        Err("latitude is -90 to 90, longitude -180 to 180, accuracy is not negative".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use clap::CommandFactory;
+
+    fn parse(words: &[&str]) -> Result<Arguments, clap::Error> {
+        Arguments::try_parse_from(std::iter::once(&"snaptrak").chain(words))
+    }
+
+    #[test]
+    fn clap_finds_no_fault_with_the_definition() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn global_options_stand_before_and_after_the_command() {
+        for words in [["--store", "S", "--json", "status"], ["status", "--store", "S", "--json"]] {
+            let arguments = parse(&words).unwrap();
+            assert_eq!(arguments.globals.store.as_deref(), Some(std::path::Path::new("S")));
+            assert_eq!(arguments.form(), Form::Json);
+        }
+    }
+
+    #[test]
+    fn json_lines_take_precedence() {
+        assert_eq!(parse(&["--json", "capture", "--jsonl", "a"]).unwrap().form(), Form::JsonLines);
+        assert_eq!(parse(&["record", "--kind", "audio", "--jsonl"]).unwrap().form(), Form::JsonLines);
+    }
+
+    #[test]
+    fn places_are_checked() {
+        assert_eq!(location("-33.8,151.2").unwrap().accuracy_m, None);
+        assert_eq!(location("47.37, 8.54, 12.5").unwrap().accuracy_m, Some(12.5));
+        for wrong in ["", "1", "1,2,3,4", "91,0", "0,181", "NaN,0", "0,inf", "1,2,-3", "1,2,NaN", "north,west"] {
+            assert!(location(wrong).is_err(), "{wrong}");
+        }
+        assert!(parse(&["capture", "--location", "-33.8,-70.6", "a"]).is_ok(), "a negative number is no option");
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        for wrong in [
+            &["capture"][..],
+            &["capture", "--kind", "picture", "a"],
+            &["show", "not-an-id"],
+            &["view", "0193e6f6-0000-7000-8000-000000000000"],
+            &["list", "--limit", "0"],
+            &["record"],
+            &["sync", "--budget-ms", "-1"],
+            &["sign-in", "--server", "https://a"],
+            &["completions", "powershell"],
+        ] {
+            let error = parse(wrong).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{wrong:?}");
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! One command, one file: its arguments, what it does, its shape in JSON, its words.
+
+pub(crate) mod analyse;
+pub(crate) mod annotate;
+pub(crate) mod capture;
+pub(crate) mod completions;
+pub(crate) mod enrol;
+pub(crate) mod export_key;
+pub(crate) mod init;
+pub(crate) mod list;
+pub(crate) mod note;
+pub(crate) mod record;
+pub(crate) mod show;
+pub(crate) mod sign_out;
+pub(crate) mod status;
+pub(crate) mod sync;
+pub(crate) mod verify;
+pub(crate) mod view;
+pub(crate) mod why;
+
+use crate::{
+    args::{Arguments, Command},
+    error::Error,
+    exit::Exit,
+    output::Output,
+};
+
+/// Runs the command.
+pub(crate) fn run(arguments: &Arguments, output: &Output) -> Result<Exit, Error> {
+    let globals = &arguments.globals;
+    match &arguments.command {
+        Command::Init => init::run(globals, output),
+        Command::SignUp(arguments) => enrol::run(enrol::Way::SignUp, arguments, globals, output),
+        Command::SignIn(arguments) => enrol::run(enrol::Way::SignIn, arguments, globals, output),
+        Command::SignOut => sign_out::run(globals, output),
+        Command::Capture(arguments) => capture::run(arguments, globals, output),
+        Command::Note(arguments) => note::run(arguments, globals, output),
+        Command::Record(arguments) => record::run(arguments, globals, output),
+        Command::List(arguments) => list::run(arguments, globals, output),
+        Command::Show(arguments) => show::run(arguments, globals, output),
+        Command::View(arguments) => view::run(arguments, globals, output),
+        Command::Annotate(arguments) => annotate::run(arguments, globals, output),
+        Command::Status => status::run(globals, output),
+        Command::Why(arguments) => why::run(arguments, globals, output),
+        Command::Analyse(arguments) => analyse::run(arguments, globals, output),
+        Command::Sync(arguments) => sync::run(arguments, globals, output),
+        Command::Verify => verify::run(globals, output),
+        Command::ExportKey(arguments) => export_key::run(arguments, globals, output),
+        Command::Completions(arguments) => completions::run(arguments, output),
+    }
+}

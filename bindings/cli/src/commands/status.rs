@@ -1,0 +1,81 @@
+//! `status`: what is here, what waits, what was set aside.
+
+use crate::{error::Error, exit::Exit, globals::Globals, human, output::Output, session, words as sentences};
+use serde::Serialize;
+use snaptrak::{CaptureId, ReasonCode, StoreStatus};
+use std::collections::BTreeMap;
+
+#[derive(Serialize)]
+struct Shape {
+    by_state: BTreeMap<&'static str, u64>,
+    waiting: u64,
+    waiting_bytes: u64,
+    oldest_ms: Option<i64>,
+    parked: Vec<Parked>,
+    store: StoreShape,
+}
+
+#[derive(Serialize)]
+struct Parked {
+    id: CaptureId,
+    code: ReasonCode,
+}
+
+#[derive(Serialize)]
+struct StoreShape {
+    schema_version: u32,
+    cipher_version: String,
+    bytes: u64,
+}
+
+pub(crate) fn run(globals: &Globals, output: &Output) -> Result<Exit, Error> {
+    let status = session::with_store(globals, output, |sdk| Ok(sdk.status()?))?;
+    output.result("snaptrak.status/1", &shape(status), words)?;
+    Ok(Exit::Done)
+}
+
+fn shape(status: StoreStatus) -> Shape {
+    Shape {
+        by_state: status.by_state.iter().map(|(state, count)| (state.as_str(), *count)).collect(),
+        waiting: status.waiting,
+        waiting_bytes: status.waiting_bytes,
+        oldest_ms: status.oldest.map(|moment| moment.0),
+        parked: status.parked.iter().map(|parked| Parked { id: parked.id, code: parked.code }).collect(),
+        store: StoreShape {
+            schema_version: status.schema_version,
+            cipher_version: status.cipher_version,
+            bytes: status.bytes,
+        },
+    }
+}
+
+fn words(shape: &Shape) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for (state, count) in &shape.by_state {
+        lines.push(format!("{state:<10} {count:>7}"));
+    }
+    if lines.is_empty() {
+        lines.push("No captures.".to_owned());
+    }
+    if shape.waiting > 0 {
+        let oldest = shape.oldest_ms.map(|moment| format!(", the oldest since {} UTC", human::moment(moment)));
+        let size = human::size(shape.waiting_bytes);
+        lines.push(format!("\n{} wait for the server, {size} sealed{}", shape.waiting, oldest.unwrap_or_default()));
+    }
+    if !shape.parked.is_empty() {
+        let rows: Vec<[String; 2]> = shape
+            .parked
+            .iter()
+            .map(|parked| [parked.id.to_string(), sentences::of_reason(parked.code).to_owned()])
+            .collect();
+        lines.push(format!("\n{}", human::table(["SET ASIDE", "BECAUSE"], &rows)));
+    }
+    let store = &shape.store;
+    lines.push(format!(
+        "\nThe store takes {} (schema {}, SQLCipher {})",
+        human::size(store.bytes),
+        store.schema_version,
+        human::printable(&store.cipher_version)
+    ));
+    lines.join("\n")
+}

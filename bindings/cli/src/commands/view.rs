@@ -1,0 +1,61 @@
+//! `view`: the original, byte for byte.
+
+use crate::{
+    destination,
+    error::Error,
+    exit::Exit,
+    globals::Globals,
+    output::{Form, Output},
+    session,
+};
+use serde::Serialize;
+use snaptrak::{CaptureId, Sha256Digest};
+use std::path::{Path, PathBuf};
+
+const WHAT: &str = "the original";
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// The capture
+    #[arg(value_parser = str::parse::<CaptureId>)]
+    id: CaptureId,
+    /// Where to write it; `-` is standard output
+    #[arg(short, long = "output", value_name = "FILE")]
+    output: PathBuf,
+}
+
+#[derive(Serialize)]
+struct Shape {
+    sha256: Sha256Digest,
+    output: String,
+}
+
+pub(crate) fn run(arguments: &Arguments, globals: &Globals, output: &Output) -> Result<Exit, Error> {
+    let to_stdout = is_stdout(&arguments.output, output)?;
+    let sha256 = session::with_store(globals, output, |sdk| {
+        if to_stdout {
+            destination::watched(output.bytes(), WHAT, |writer| Ok(sdk.view(arguments.id, writer)?))
+        } else {
+            destination::write_whole(&arguments.output, WHAT, |writer| Ok(sdk.view(arguments.id, writer)?))
+        }
+    })?;
+    if !to_stdout {
+        let shape = Shape { sha256, output: arguments.output.to_string_lossy().into_owned() };
+        output.result("snaptrak.view/1", &shape, |shape| {
+            crate::human::printable(&format!("{}  {}", shape.sha256, shape.output))
+        })?;
+    }
+    Ok(Exit::Done)
+}
+
+/// Whether the result itself goes to standard output, where there is then no room for an object.
+pub(super) fn is_stdout(path: &Path, output: &Output) -> Result<bool, Error> {
+    let to_stdout = path == Path::new("-");
+    if to_stdout && output.form() == Form::Json {
+        return Err(Error::usage(
+            "standard output cannot take both a file and an object",
+            "give -o FILE, or leave out --json",
+        ));
+    }
+    Ok(to_stdout)
+}

@@ -1,0 +1,61 @@
+//! Options that every command takes.
+
+use clap::{ArgAction, Args};
+use std::path::PathBuf;
+
+/// Options before or after any command.
+#[derive(Debug, Args)]
+pub(crate) struct Globals {
+    /// Folder of the store
+    #[arg(long, global = true, env = "SNAPTRAK_STORE", value_name = "DIR", hide_env_values = true)]
+    pub(crate) store: Option<PathBuf>,
+
+    /// File whose one line is the store's passphrase; without it a terminal is asked
+    #[arg(long, global = true, env = "SNAPTRAK_PASSPHRASE_FILE", value_name = "FILE", hide_env_values = true)]
+    pub(crate) passphrase_file: Option<PathBuf>,
+
+    /// Print exactly one JSON object on standard output
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+
+    /// Say nothing but results, warnings and errors
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+
+    /// Log to standard error: -v what happens, -vv details, -vvv everything (or SNAPTRAK_LOG)
+    #[arg(long, short, global = true, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+
+    /// Folder with manifest.json and the models that it names
+    #[arg(
+        long,
+        global = true,
+        env = "SNAPTRAK_MODELS",
+        value_name = "DIR",
+        hide_env_values = true,
+        help_heading = "Inference"
+    )]
+    pub(crate) models: Option<PathBuf>,
+
+    /// The ONNX Runtime library
+    #[arg(
+        long,
+        global = true,
+        env = "SNAPTRAK_ONNXRUNTIME",
+        value_name = "FILE",
+        hide_env_values = true,
+        help_heading = "Inference"
+    )]
+    pub(crate) runtime_library: Option<PathBuf>,
+
+    /// Certificates (PEM) of servers that are trusted besides the platform's
+    #[arg(
+        long,
+        global = true,
+        env = "SNAPTRAK_TRUSTED_ROOT",
+        value_name = "FILE",
+        hide_env_values = true,
+        help_heading = "Network"
+    )]
+    pub(crate) trusted_root: Option<PathBuf>,
+}

@@ -1,0 +1,62 @@
+//! Ctrl-C and termination, taken between two captures instead of in the middle of one. Nothing would be lost by dying: the
+//! store survives that; but a person who stops a long command wants to see what was done.
+
+use crate::error::Error;
+use rustix::event::{PollFd, PollFlags, poll};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use std::{
+    io,
+    os::{
+        fd::{AsFd, BorrowedFd},
+        unix::net::UnixStream,
+    },
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+/// Whether somebody asked this process to end.
+pub(crate) struct Interrupt {
+    asked: Arc<AtomicBool>,
+    wake: UnixStream,
+}
+
+impl Interrupt {
+    /// Listens from now on. The first signal is a request; a second one ends the process at once.
+    pub(crate) fn listen() -> Result<Self, Error> {
+        Self::register().map_err(|source| Error::Read { what: "the signal handler", source })
+    }
+
+    fn register() -> io::Result<Self> {
+        let asked = Arc::new(AtomicBool::new(false));
+        let (wake, waker) = UnixStream::pair()?;
+        for signal in [SIGINT, SIGTERM] {
+            // In this order: the first signal finds the flag unset and goes on to set it.
+            signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&asked))?;
+            signal_hook::flag::register(signal, Arc::clone(&asked))?;
+            signal_hook::low_level::pipe::register(signal, waker.try_clone()?)?;
+        }
+        Ok(Self { asked, wake })
+    }
+
+    /// Whether a signal came.
+    pub(crate) fn asked(&self) -> bool {
+        self.asked.load(Ordering::Relaxed)
+    }
+
+    /// Waits until `source` can be read or has ended; `false` when a signal came first.
+    pub(crate) fn wait_for(&self, source: BorrowedFd<'_>) -> io::Result<bool> {
+        let mut waiting = [
+            PollFd::from_borrowed_fd(source, PollFlags::IN),
+            PollFd::from_borrowed_fd(self.wake.as_fd(), PollFlags::IN),
+        ];
+        loop {
+            match poll(&mut waiting, None) {
+                Ok(_) => return Ok(!self.asked()),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! Shapes that several commands print. Their field names are what scripts rely on: `tests/contract.rs` holds them.
+
+use crate::{human, words};
+use serde::Serialize;
+use snaptrak::{AssetId, AssetState, CaptureId, Captured, Kind, Sha256Digest};
+
+/// A capture that was just made.
+#[derive(Debug, Serialize)]
+pub(crate) struct CaptureEntry {
+    pub(crate) id: CaptureId,
+    pub(crate) kind: Kind,
+    pub(crate) asset_id: AssetId,
+    pub(crate) bytes: u64,
+    pub(crate) sha256: Sha256Digest,
+    pub(crate) state: AssetState,
+}
+
+/// A path that was not captured. What of the path is not Unicode is replaced: JSON has no other text.
+#[derive(Debug, Serialize)]
+pub(crate) struct Refusal {
+    pub(crate) path: String,
+    pub(crate) code: &'static str,
+}
+
+/// What `capture`, `note` and `record` answer.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct CaptureResult {
+    pub(crate) captures: Vec<CaptureEntry>,
+    pub(crate) refused: Vec<Refusal>,
+    /// Why the command ended before it had seen every file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) error: Option<crate::output::ErrorShape>,
+}
+
+/// The schema of [`CaptureResult`].
+pub(crate) const CAPTURE_SCHEMA: &str = "snaptrak.capture/1";
+
+impl From<&Captured> for CaptureEntry {
+    fn from(captured: &Captured) -> Self {
+        Self {
+            id: captured.id,
+            kind: captured.kind,
+            asset_id: captured.asset_id,
+            bytes: captured.bytes,
+            sha256: captured.sha256,
+            state: captured.state,
+        }
+    }
+}
+
+impl CaptureResult {
+    /// One capture.
+    pub(crate) fn one(captured: &Captured) -> Self {
+        Self { captures: vec![captured.into()], ..Self::default() }
+    }
+
+    /// Whether there is nothing to report.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.captures.is_empty() && self.refused.is_empty()
+    }
+
+    /// For a person: what was captured; what was refused is said on standard error.
+    pub(crate) fn words(&self) -> String {
+        if self.captures.is_empty() {
+            return String::new();
+        }
+        let rows: Vec<[String; 4]> = self
+            .captures
+            .iter()
+            .map(|capture| {
+                [
+                    capture.id.to_string(),
+                    capture.kind.as_str().to_owned(),
+                    human::size(capture.bytes),
+                    capture.sha256.to_string(),
+                ]
+            })
+            .collect();
+        human::table(["CAPTURE", "KIND", "SIZE", "SHA-256"], &rows)
+    }
+}
+
+impl Refusal {
+    /// For a person.
+    pub(crate) fn words(&self) -> String {
+        format!("not captured: {}: {}", self.path, words::of_refusal(self.code))
+    }
+}

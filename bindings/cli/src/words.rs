@@ -1,0 +1,89 @@
+//! Sentences for codes, in English. The SDK says codes with parameters; a language is the app's, and this is an app.
+
+use snaptrak::ReasonCode;
+
+/// Why a path was not captured.
+pub(crate) fn of_refusal(code: &str) -> &str {
+    match code {
+        "empty_file" => "the file is empty",
+        "is_a_folder" => "it is a folder",
+        "is_a_fifo" => "it is a named pipe (use `snaptrak record` for streams)",
+        "is_a_device" => "it is a device or a socket",
+        "missing_path" => "there is nothing at this path",
+        "unreadable" => "it cannot be read",
+        "too_large" => "it is larger than a capture can be",
+        // A code that gets no sentence here is still a word.
+        other => other,
+    }
+}
+
+/// Why something waits, or was set aside.
+pub(crate) fn of_reason(code: ReasonCode) -> &'static str {
+    use ReasonCode as R;
+    match code {
+        R::NotEnrolled => "no account yet: it waits until this device signs up or in",
+        R::SignedOut => "the session ended: it waits until somebody signs in",
+        R::Offline => "the server cannot be reached",
+        R::Waiting => "it waits for its turn",
+        R::WaitsForStep => "it waits for an earlier step of the same capture",
+        R::InFlight => "it is being sent",
+        R::WindowEnded => "the time or the bytes granted ran out before its turn",
+        R::RateLimited => "the server asked to slow down",
+        R::ServerError => "the server failed; it is tried again by itself",
+        R::ProtocolError => "the server answered something that is not the protocol",
+        R::ServerRefused => "the server refuses this capture",
+        R::VerificationPending => "the server has not finished checking",
+        R::SealedMismatch => "the server holds other sealed bytes; they are sent again",
+        R::PlaintextMismatch => "the server opened the bytes and found others than were captured",
+        R::EnvelopeRefused => "the server cannot open the envelope with its key",
+        R::ReceiptInvalid => "the server's signature does not hold",
+        R::TrustNotChained => {
+            "the organisation's keys do not chain to the root that this device trusts; nothing is sent"
+        }
+        R::TrustExpired => "the organisation's keys ran out",
+        R::NeedsUser => "a person must unlock the store",
+        R::LocalDamaged => "the sealed bytes on this device cannot be read",
+        R::NotAPicture => "it is no picture",
+        R::DecoderMissing => "this build has no decoder for the picture's format",
+        R::PictureDamaged => "the picture is damaged",
+        R::PictureTooLarge => "the picture claims more pixels than are decoded",
+        R::EngineMissing => "no inference engine could be loaded",
+        R::ModelMissing => "the model is not on this device",
+        R::ModelDamaged => "the model's file is not what its manifest says",
+        R::EngineFailed => "the inference engine failed; it is tried again by itself",
+        R::ServerLost => "neither the server nor this device holds it any more",
+        R::WithheldByPolicy => "a policy keeps it on this device",
+        R::Cancelled => "somebody took it back",
+        R::Verified => "everything is done: the server signed that it holds the same bytes",
+    }
+}
+
+/// What would let the work go on, from the code's own word.
+pub(crate) fn of_unblocking(word: &str) -> &str {
+    match word {
+        "sign_in" => "run `snaptrak sign-in`",
+        "network" => "run `snaptrak sync` when there is a network",
+        "sync" => "run `snaptrak sync`",
+        "time" => "run `snaptrak sync` later",
+        "update" => "update this program",
+        "person" => "somebody has to look at it",
+        "unlock" => "run it with the passphrase",
+        "install" => "run `cargo xtask models`, or name the files with --models and --runtime-library",
+        "policy" => "the organisation has to change its policy",
+        "nothing" => "nothing needs to be done",
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_unblocking_word_has_a_sentence() {
+        for code in ReasonCode::ALL {
+            let word = code.unblocked_by();
+            assert_ne!(of_unblocking(word), word, "{code:?}");
+        }
+    }
+}
