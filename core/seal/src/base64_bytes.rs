@@ -33,9 +33,7 @@ pub(crate) mod secret {
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Zeroizing<Vec<u8>>, D::Error> {
         let text = Zeroizing::new(String::deserialize(deserializer)?);
         let mut bytes = Zeroizing::new(Vec::with_capacity(text.len()));
-        STANDARD
-            .decode_vec(text.as_bytes(), &mut bytes)
-            .map_err(|_| D::Error::custom("not padded base64"))?;
+        STANDARD.decode_vec(text.as_bytes(), &mut bytes).map_err(|_| D::Error::custom("not padded base64"))?;
         Ok(bytes)
     }
 }

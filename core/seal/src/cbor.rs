@@ -13,10 +13,7 @@ pub(crate) struct MapReader {
 /// Encodes a map with its keys in bytewise order of their encoding: shorter keys first, then alphabetical.
 pub(crate) fn encode_map(mut fields: Vec<(&str, Value)>) -> Vec<u8> {
     fields.sort_by(|(one, _), (other, _)| one.len().cmp(&other.len()).then_with(|| one.cmp(other)));
-    let map = fields
-        .into_iter()
-        .map(|(key, value)| (Value::Text(key.to_owned()), value))
-        .collect();
+    let map = fields.into_iter().map(|(key, value)| (Value::Text(key.to_owned()), value)).collect();
     let mut bytes = Vec::new();
     ciborium::into_writer(&Value::Map(map), &mut bytes).expect("writing to memory does not fail");
     bytes
@@ -31,10 +28,8 @@ impl MapReader {
             return None;
         }
         let fields = value.into_map().ok()?;
-        let fields = fields
-            .into_iter()
-            .map(|(key, value)| Some((key.into_text().ok()?, value)))
-            .collect::<Option<_>>()?;
+        let fields =
+            fields.into_iter().map(|(key, value)| Some((key.into_text().ok()?, value))).collect::<Option<_>>()?;
         Some(Self { fields })
     }
 
@@ -66,11 +61,7 @@ impl MapReader {
     /// The outer `None` is a missing or ill-typed field, the inner one is CBOR's null.
     pub(crate) fn nullable<T>(&mut self, key: &str, read: impl FnOnce(Value) -> Option<T>) -> Option<Option<T>> {
         let value = self.take(key)?;
-        if value.is_null() {
-            Some(None)
-        } else {
-            read(value).map(Some)
-        }
+        if value.is_null() { Some(None) } else { read(value).map(Some) }
     }
 }
 

@@ -24,11 +24,7 @@ impl ChainLink {
     /// The link of a receipt.
     #[must_use]
     pub fn new(claims: &ReceiptClaims, payload_sha256: Sha256Digest) -> Self {
-        Self {
-            sequence: claims.sequence,
-            previous: claims.previous,
-            payload_sha256,
-        }
+        Self { sequence: claims.sequence, previous: claims.previous, payload_sha256 }
     }
 }
 
@@ -81,10 +77,7 @@ pub fn check_chain(links: impl IntoIterator<Item = ChainLink>) -> ChainReport {
         }
         let expected = before.as_ref().map_or(1, |(previous, _)| previous.saturating_add(1));
         if sequence > expected {
-            report.gaps.push(Gap {
-                first: expected,
-                last: sequence - 1,
-            });
+            report.gaps.push(Gap { first: expected, last: sequence - 1 });
         }
         let links_to = match &before {
             Some((previous, digests)) if previous.checked_add(1) == Some(sequence) => Some(digests.as_slice()),
@@ -112,23 +105,13 @@ mod tests {
     }
 
     fn link(sequence: u64) -> ChainLink {
-        ChainLink {
-            sequence,
-            previous: digest(sequence - 1),
-            payload_sha256: digest(sequence),
-        }
+        ChainLink { sequence, previous: digest(sequence - 1), payload_sha256: digest(sequence) }
     }
 
     #[test]
     fn an_unbroken_chain_is_whole_in_any_order_and_with_repetitions() {
         let report = check_chain([3, 1, 2, 2].map(link));
-        assert_eq!(
-            report,
-            ChainReport {
-                receipts: 3,
-                ..ChainReport::default()
-            }
-        );
+        assert_eq!(report, ChainReport { receipts: 3, ..ChainReport::default() });
         assert!(report.is_whole());
         assert!(check_chain([]).is_whole());
     }
@@ -142,10 +125,7 @@ mod tests {
 
     #[test]
     fn two_receipts_of_one_number_are_a_fork() {
-        let twin = ChainLink {
-            payload_sha256: digest(99),
-            ..link(2)
-        };
+        let twin = ChainLink { payload_sha256: digest(99), ..link(2) };
         let report = check_chain([link(1), link(2), twin, link(3)]);
         assert_eq!(report.forks, [2]);
         assert_eq!(report.receipts, 4);
@@ -154,21 +134,11 @@ mod tests {
 
     #[test]
     fn a_wrong_predecessor_is_a_bad_link() {
-        let wrong = ChainLink {
-            previous: digest(77),
-            ..link(2)
-        };
+        let wrong = ChainLink { previous: digest(77), ..link(2) };
         assert_eq!(check_chain([link(1), wrong]).bad_links, [2]);
-        let wrong_first = ChainLink {
-            previous: digest(77),
-            ..link(1)
-        };
+        let wrong_first = ChainLink { previous: digest(77), ..link(1) };
         assert_eq!(check_chain([wrong_first]).bad_links, [1]);
-        let zero = ChainLink {
-            sequence: 0,
-            previous: digest(0),
-            payload_sha256: digest(0),
-        };
+        let zero = ChainLink { sequence: 0, previous: digest(0), payload_sha256: digest(0) };
         assert_eq!(check_chain([zero]).bad_links, [0]);
     }
 

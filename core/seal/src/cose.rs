@@ -72,15 +72,11 @@ pub(crate) fn sign(payload: &[u8], content_type: &str, signer: &dyn Signer) -> R
     let message = CoseSign1Builder::new()
         .protected(header)
         .payload(payload.to_vec())
-        .try_create_signature(&[], |to_be_signed| {
-            signer.sign(to_be_signed).map(|signature| signature.to_vec())
-        })?
+        .try_create_signature(&[], |to_be_signed| signer.sign(to_be_signed).map(|signature| signature.to_vec()))?
         .build();
     let bytes = message.to_tagged_vec().map_err(|_| malformed("not encodable"))?;
     if bytes.len() > SIGNED_BYTES_MAX {
-        return Err(ReceiptError::TooLarge {
-            bytes_max: SIGNED_BYTES_MAX,
-        });
+        return Err(ReceiptError::TooLarge { bytes_max: SIGNED_BYTES_MAX });
     }
     Ok(bytes)
 }
@@ -88,9 +84,7 @@ pub(crate) fn sign(payload: &[u8], content_type: &str, signer: &dyn Signer) -> R
 impl UntrustedMessage {
     pub(crate) fn parse(bytes: &[u8], content_type: &str) -> Result<Self, ReceiptError> {
         if bytes.len() > SIGNED_BYTES_MAX {
-            return Err(ReceiptError::TooLarge {
-                bytes_max: SIGNED_BYTES_MAX,
-            });
+            return Err(ReceiptError::TooLarge { bytes_max: SIGNED_BYTES_MAX });
         }
         let message = CoseSign1::from_tagged_slice(bytes).map_err(|_| malformed("not a tagged COSE_Sign1"))?;
         let kid: [u8; 32] = message

@@ -48,10 +48,7 @@ impl CountersignClaims {
             ("organisation_id", bytes(self.organisation_id.as_bytes())),
             ("asset_id", bytes(self.asset_id.as_bytes())),
             ("receipt", bytes(self.receipt.as_bytes())),
-            (
-                "sha256",
-                self.sha256.map_or(Value::Null, |digest| bytes(digest.as_bytes())),
-            ),
+            ("sha256", self.sha256.map_or(Value::Null, |digest| bytes(digest.as_bytes()))),
             ("bytes", self.bytes.into()),
             ("pieces", pieces_to_value(&self.pieces)),
             ("wrap_key_id", bytes(self.wrap_key_id.as_bytes())),
@@ -63,9 +60,7 @@ impl CountersignClaims {
     /// Reads a payload, which must be spelled exactly as [`to_payload`](Self::to_payload) would.
     pub fn from_payload(payload: &[u8]) -> Result<Self, ReceiptError> {
         if payload.len() > SIGNED_BYTES_MAX {
-            return Err(ReceiptError::TooLarge {
-                bytes_max: SIGNED_BYTES_MAX,
-            });
+            return Err(ReceiptError::TooLarge { bytes_max: SIGNED_BYTES_MAX });
         }
         let mut map = MapReader::parse(payload).ok_or(malformed("not a CBOR map with text keys"))?;
         cose::check_format(&map.text("format").ok_or(malformed("no format"))?, FORMAT_NAME)?;

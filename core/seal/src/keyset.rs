@@ -86,11 +86,7 @@ impl KeysetKey {
 
 impl std::fmt::Debug for KeysetKey {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            formatter,
-            "KeysetKey({:?} version {}, redacted)",
-            self.role, self.version
-        )
+        write!(formatter, "KeysetKey({:?} version {}, redacted)", self.role, self.version)
     }
 }
 
@@ -142,13 +138,10 @@ const KEY_JSON_BYTES: usize = 160;
 impl Plaintext {
     /// The JSON in a buffer that never grows: growing would leave copies of keys in memory that nobody wipes.
     fn to_secret(&self) -> Result<Secret, KeysetError> {
-        let bytes = self
-            .keys
-            .iter()
-            .fold(KEY_JSON_BYTES, |sum, key| sum + KEY_JSON_BYTES + key.key.len() * 2);
+        let bytes = self.keys.iter().fold(KEY_JSON_BYTES, |sum, key| sum + KEY_JSON_BYTES + key.key.len() * 2);
         let mut json = Vec::with_capacity(bytes);
         serde_json::to_writer(&mut json, self).map_err(|_| KeysetError::Malformed { reason: "no JSON" })?;
-        debug_assert!(json.capacity() == bytes, "the buffer has grown");
+        debug_assert!(json.len() <= bytes, "the buffer has grown");
         Ok(Secret::new(json))
     }
 }
@@ -157,11 +150,7 @@ impl Keyset {
     /// An empty keyset of generation 0; sealing it writes generation 1.
     #[must_use]
     pub fn new(class: KeyClass) -> Self {
-        Self {
-            class,
-            generation: 0,
-            keys: Vec::new(),
-        }
+        Self { class, generation: 0, keys: Vec::new() }
     }
 
     /// Which class it is.
@@ -187,22 +176,14 @@ impl Keyset {
             version = version.max(known.version.saturating_add(1));
         }
         let key = Zeroizing::new(key.expose().to_vec());
-        self.keys.push(KeysetKey {
-            role,
-            version,
-            created_ms,
-            state: KeysetKeyState::Active,
-            key,
-        });
+        self.keys.push(KeysetKey { role, version, created_ms, state: KeysetKeyState::Active, key });
         Ok(version)
     }
 
     /// The key of a role that is used for what is new.
     #[must_use]
     pub fn active(&self, role: KeyRole) -> Option<&KeysetKey> {
-        self.keys
-            .iter()
-            .find(|key| key.role == role && key.state == KeysetKeyState::Active)
+        self.keys.iter().find(|key| key.role == role && key.state == KeysetKeyState::Active)
     }
 
     /// A certain version of a role's key.
@@ -219,16 +200,8 @@ impl Keyset {
     /// Wraps the next generation with the key store; the file's bytes. The generation counts up only when this succeeds.
     pub fn seal(&mut self, key_store: &dyn KeyStore) -> Result<Vec<u8>, KeysetError> {
         let generation = self.generation.saturating_add(1);
-        let plaintext = Plaintext {
-            class: self.class,
-            generation,
-            keys: self.keys.clone(),
-        };
-        let wrapped = key_store.wrap(
-            self.class,
-            &plaintext.to_secret()?,
-            &associated_data(self.class, generation),
-        )?;
+        let plaintext = Plaintext { class: self.class, generation, keys: self.keys.clone() };
+        let wrapped = key_store.wrap(self.class, &plaintext.to_secret()?, &associated_data(self.class, generation))?;
         let file = File {
             format: FORMAT.to_owned(),
             class: self.class,
@@ -253,9 +226,7 @@ impl Keyset {
                 other.role == key.role && (other.version == key.version || both_active)
             };
             if self.keys[place + 1..].iter().any(clashes) {
-                return Err(KeysetError::Malformed {
-                    reason: "two keys of a role in one place",
-                });
+                return Err(KeysetError::Malformed { reason: "two keys of a role in one place" });
             }
         }
         Ok(())
@@ -295,9 +266,7 @@ impl KeysetFile {
         let Format { format } =
             serde_json::from_slice(bytes).map_err(|_| malformed("not a JSON object with a format"))?;
         if format != FORMAT {
-            let version = format
-                .strip_prefix(FORMAT_NAME)
-                .and_then(|version| version.parse::<u64>().ok());
+            let version = format.strip_prefix(FORMAT_NAME).and_then(|version| version.parse::<u64>().ok());
             return Err(match version {
                 Some(version) if version > 1 => KeysetError::Newer { version },
                 Some(_) | None => malformed("another format"),
@@ -307,15 +276,8 @@ impl KeysetFile {
         if sha256(&file.sealed) != file.sha256 {
             return Err(KeysetError::Damaged);
         }
-        let wrapped = WrappedKeys {
-            parameters: file.key_store,
-            sealed: file.sealed,
-        };
-        Ok(Self {
-            class: file.class,
-            generation: file.generation,
-            wrapped,
-        })
+        let wrapped = WrappedKeys { parameters: file.key_store, sealed: file.sealed };
+        Ok(Self { class: file.class, generation: file.generation, wrapped })
     }
 
     /// Which class it says it is.
@@ -340,19 +302,12 @@ impl KeysetFile {
     /// does not open.
     pub fn open(&self, key_store: &dyn KeyStore) -> Result<Keyset, KeysetError> {
         let json = key_store.unwrap(self.class, &self.wrapped, &associated_data(self.class, self.generation))?;
-        let plaintext: Plaintext = serde_json::from_slice(json.expose()).map_err(|_| KeysetError::Malformed {
-            reason: "the keys are not JSON of keys",
-        })?;
+        let plaintext: Plaintext = serde_json::from_slice(json.expose())
+            .map_err(|_| KeysetError::Malformed { reason: "the keys are not JSON of keys" })?;
         if plaintext.class != self.class || plaintext.generation != self.generation {
-            return Err(KeysetError::Malformed {
-                reason: "file and keys name different generations",
-            });
+            return Err(KeysetError::Malformed { reason: "file and keys name different generations" });
         }
-        let keyset = Keyset {
-            class: plaintext.class,
-            generation: plaintext.generation,
-            keys: plaintext.keys,
-        };
+        let keyset = Keyset { class: plaintext.class, generation: plaintext.generation, keys: plaintext.keys };
         keyset.check_rules()?;
         Ok(keyset)
     }
@@ -374,22 +329,14 @@ mod tests {
 
     impl KeyStore for MaskingKeyStore {
         fn wrap(&self, _: KeyClass, keys: &Secret, associated_data: &[u8]) -> Result<WrappedKeys, KeyStoreError> {
-            let sealed = [associated_data, b"|", keys.expose()]
-                .concat()
-                .iter()
-                .map(|byte| byte ^ 0x55)
-                .collect();
-            Ok(WrappedKeys {
-                parameters: serde_json::json!({"kind": "masking"}),
-                sealed,
-            })
+            let sealed = [associated_data, b"|", keys.expose()].concat().iter().map(|byte| byte ^ 0x55).collect();
+            Ok(WrappedKeys { parameters: serde_json::json!({"kind": "masking"}), sealed })
         }
 
         fn unwrap(&self, _: KeyClass, wrapped: &WrappedKeys, associated_data: &[u8]) -> Result<Secret, KeyStoreError> {
             let bytes: Vec<u8> = wrapped.sealed.iter().map(|byte| byte ^ 0x55).collect();
             let keys = bytes.strip_prefix([associated_data, b"|"].concat().as_slice());
-            keys.map(|keys| Secret::new(keys.to_vec()))
-                .ok_or(KeyStoreError::Damaged)
+            keys.map(|keys| Secret::new(keys.to_vec())).ok_or(KeyStoreError::Damaged)
         }
     }
 
@@ -426,10 +373,7 @@ mod tests {
     #[test]
     fn a_role_lives_in_its_class_only() {
         let mut viewing = Keyset::new(KeyClass::Viewing);
-        assert_eq!(
-            viewing.add(KeyRole::Database, &secret(1), UnixMs(0)),
-            Err(KeysetError::WrongClass)
-        );
+        assert_eq!(viewing.add(KeyRole::Database, &secret(1), UnixMs(0)), Err(KeysetError::WrongClass));
         assert_eq!(viewing.add(KeyRole::MediaPrivate, &secret(1), UnixMs(0)), Ok(1));
     }
 
@@ -440,21 +384,11 @@ mod tests {
         let parse = |text: &str| KeysetFile::parse(text.as_bytes()).err();
         let sealed_start = text.find("\"sealed\":\"").unwrap() + 10;
         let mut damaged = text.clone();
-        let other = if text.as_bytes()[sealed_start] == b'A' {
-            "B"
-        } else {
-            "A"
-        };
+        let other = if text.as_bytes()[sealed_start] == b'A' { "B" } else { "A" };
         damaged.replace_range(sealed_start..sealed_start + 1, other);
         assert_eq!(parse(&damaged), Some(KeysetError::Damaged));
-        assert_eq!(
-            parse(&text.replace("keyset/1", "keyset/2")),
-            Some(KeysetError::Newer { version: 2 })
-        );
-        assert!(matches!(
-            parse(&text.replace("keyset/1", "other/1")),
-            Some(KeysetError::Malformed { .. })
-        ));
+        assert_eq!(parse(&text.replace("keyset/1", "keyset/2")), Some(KeysetError::Newer { version: 2 }));
+        assert!(matches!(parse(&text.replace("keyset/1", "other/1")), Some(KeysetError::Malformed { .. })));
         let renamed = text.replace("\"generation\":1", "\"generation\":2");
         let opened = KeysetFile::parse(renamed.as_bytes()).unwrap().open(&MaskingKeyStore);
         assert_eq!(opened.unwrap_err(), KeysetError::KeyStore(KeyStoreError::Damaged));
@@ -465,10 +399,7 @@ mod tests {
         let (keyset, _) = file();
         let debug = format!("{keyset:?}");
         assert!(debug.contains("Database version 2, redacted"));
-        assert!(
-            !debug.contains("[3,") && !debug.contains("AwMD"),
-            "neither as numbers nor as base64"
-        );
+        assert!(!debug.contains("[3,") && !debug.contains("AwMD"), "neither as numbers nor as base64");
     }
 
     #[test]
@@ -486,10 +417,7 @@ mod tests {
         assert_eq!(keyset.seal(&Locked), Err(KeysetError::KeyStore(KeyStoreError::NotYet)));
         assert_eq!(keyset.generation(), 1, "nothing was written, so nothing counts");
         let error = KeysetFile::parse(&bytes).unwrap().open(&Locked).unwrap_err();
-        assert_eq!(
-            error,
-            KeysetError::KeyStore(KeyStoreError::NeedsUser { wrong_answer: true })
-        );
+        assert_eq!(error, KeysetError::KeyStore(KeyStoreError::NeedsUser { wrong_answer: true }));
     }
 
     proptest! {

@@ -78,10 +78,7 @@ impl ReceiptClaims {
             ("zone", self.wall.zone.as_deref().map_or(Value::Null, text)),
             ("monotonic_ms", self.instant.monotonic_ms.0.into()),
             ("boot_id", text(&self.instant.boot_id.0)),
-            (
-                "server_offset_ms",
-                self.server_offset_ms.map_or(Value::Null, Value::from),
-            ),
+            ("server_offset_ms", self.server_offset_ms.map_or(Value::Null, Value::from)),
             ("hardware", self.hardware.into()),
         ])
     }
@@ -89,9 +86,7 @@ impl ReceiptClaims {
     /// Reads a payload, which must be spelled exactly as [`to_payload`](Self::to_payload) would.
     pub fn from_payload(payload: &[u8]) -> Result<Self, ReceiptError> {
         if payload.len() > SIGNED_BYTES_MAX {
-            return Err(ReceiptError::TooLarge {
-                bytes_max: SIGNED_BYTES_MAX,
-            });
+            return Err(ReceiptError::TooLarge { bytes_max: SIGNED_BYTES_MAX });
         }
         let mut map = MapReader::parse(payload).ok_or(malformed("not a CBOR map with text keys"))?;
         cose::check_format(&map.text("format").ok_or(malformed("no format"))?, FORMAT_NAME)?;
@@ -209,11 +204,7 @@ pub(crate) fn check_pieces(pieces: &[PieceEntry]) -> Result<(), ReceiptError> {
     if pieces.is_empty() || pieces.len() > PIECES_MAX {
         return Err(malformed("no pieces, or too many"));
     }
-    if pieces
-        .iter()
-        .enumerate()
-        .any(|(place, piece)| piece.index as usize != place)
-    {
+    if pieces.iter().enumerate().any(|(place, piece)| piece.index as usize != place) {
         return Err(malformed("pieces are not in order"));
     }
     Ok(())

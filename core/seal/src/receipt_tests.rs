@@ -17,11 +17,7 @@ fn signer() -> SoftwareSigner {
 }
 
 fn pieces(count: u32) -> Vec<PieceEntry> {
-    let entry = |index: u32| PieceEntry {
-        index,
-        sealed_bytes: 100,
-        sealed_sha256: sha256(&index.to_be_bytes()),
-    };
+    let entry = |index: u32| PieceEntry { index, sealed_bytes: 100, sealed_sha256: sha256(&index.to_be_bytes()) };
     (0..count).map(entry).collect()
 }
 
@@ -41,10 +37,7 @@ fn claims() -> ReceiptClaims {
             offset_minutes: -210,
             zone: Some("America/St_Johns".into()),
         },
-        instant: Instant {
-            boot_id: BootId("b".into()),
-            monotonic_ms: MonotonicMs(77),
-        },
+        instant: Instant { boot_id: BootId("b".into()), monotonic_ms: MonotonicMs(77) },
         server_offset_ms: Some(-5),
         hardware: false,
     }
@@ -74,12 +67,7 @@ fn a_receipt_verifies_under_its_key_only() {
     assert_eq!(receipt.verify(&device.public_key()).unwrap(), claims());
     let receipt = UntrustedReceipt::parse(&signed).unwrap();
     let error = receipt.verify(&other.public_key()).unwrap_err();
-    assert_eq!(
-        error,
-        ReceiptError::OtherKey {
-            key_id: sha256(&device.public_key())
-        }
-    );
+    assert_eq!(error, ReceiptError::OtherKey { key_id: sha256(&device.public_key()) });
 }
 
 #[test]
@@ -88,69 +76,27 @@ fn a_countersignature_is_not_a_receipt_and_fits_only_its_own() {
     let claims = claims();
     let payload_sha256 = sha256(&claims.to_payload());
     let signed = countersign(&answer(&claims), &server).unwrap();
-    assert!(matches!(
-        UntrustedReceipt::parse(&signed),
-        Err(ReceiptError::Malformed { .. })
-    ));
-    let read = UntrustedCountersignature::parse(&signed)
-        .unwrap()
-        .verify(&server.public_key())
-        .unwrap();
+    assert!(matches!(UntrustedReceipt::parse(&signed), Err(ReceiptError::Malformed { .. })));
+    let read = UntrustedCountersignature::parse(&signed).unwrap().verify(&server.public_key()).unwrap();
     assert_eq!(read, answer(&claims));
     read.check_against(&claims, &payload_sha256).unwrap();
 
     let against = |changed: CountersignClaims| changed.check_against(&claims, &payload_sha256).unwrap_err();
     let contradiction = |field| ReceiptError::Contradiction { field };
     let good = answer(&claims);
-    assert_eq!(
-        against(CountersignClaims {
-            receipt: sha256(b"x"),
-            ..good.clone()
-        }),
-        contradiction("receipt")
-    );
-    assert_eq!(
-        against(CountersignClaims {
-            bytes: 6,
-            ..good.clone()
-        }),
-        contradiction("bytes")
-    );
-    assert_eq!(
-        against(CountersignClaims {
-            pieces: pieces(1),
-            ..good.clone()
-        }),
-        contradiction("pieces")
-    );
-    assert_eq!(
-        against(CountersignClaims {
-            sha256: Some(sha256(b"x")),
-            ..good.clone()
-        }),
-        contradiction("sha256")
-    );
+    assert_eq!(against(CountersignClaims { receipt: sha256(b"x"), ..good.clone() }), contradiction("receipt"));
+    assert_eq!(against(CountersignClaims { bytes: 6, ..good.clone() }), contradiction("bytes"));
+    assert_eq!(against(CountersignClaims { pieces: pieces(1), ..good.clone() }), contradiction("pieces"));
+    assert_eq!(against(CountersignClaims { sha256: Some(sha256(b"x")), ..good.clone() }), contradiction("sha256"));
     let other_asset = AssetId::from_bytes([9; 16]);
-    assert_eq!(
-        against(CountersignClaims {
-            asset_id: other_asset,
-            ..good.clone()
-        }),
-        contradiction("asset_id")
-    );
-    CountersignClaims { sha256: None, ..good }
-        .check_against(&claims, &payload_sha256)
-        .unwrap();
+    assert_eq!(against(CountersignClaims { asset_id: other_asset, ..good.clone() }), contradiction("asset_id"));
+    CountersignClaims { sha256: None, ..good }.check_against(&claims, &payload_sha256).unwrap();
 }
 
 #[test]
 fn payloads_are_deterministic_and_of_one_spelling() {
     let payload = claims().to_payload();
-    assert_eq!(
-        payload[..7],
-        [0xb1, 0x64, b'z', b'o', b'n', b'e', 0x70],
-        "17 fields, the shortest key first"
-    );
+    assert_eq!(payload[..7], [0xb1, 0x64, b'z', b'o', b'n', b'e', 0x70], "17 fields, the shortest key first");
     assert_eq!(ReceiptClaims::from_payload(&payload).unwrap(), claims());
     let mut trailing = payload.clone();
     trailing.push(0);
@@ -158,58 +104,30 @@ fn payloads_are_deterministic_and_of_one_spelling() {
     indefinite[0] = 0xbf;
     indefinite.push(0xff);
     for bad in [trailing, indefinite, vec![], vec![0xa0], vec![0x81; 100_000]] {
-        assert!(matches!(
-            ReceiptClaims::from_payload(&bad),
-            Err(ReceiptError::Malformed { .. })
-        ));
+        assert!(matches!(ReceiptClaims::from_payload(&bad), Err(ReceiptError::Malformed { .. })));
     }
 }
 
 #[test]
 fn rules_of_a_receipt() {
     let refused = |claims: ReceiptClaims| ReceiptClaims::from_payload(&claims.to_payload()).unwrap_err();
+    assert!(matches!(refused(ReceiptClaims { sequence: 0, ..claims() }), ReceiptError::Malformed { .. }));
+    assert!(matches!(refused(ReceiptClaims { pieces: vec![], ..claims() }), ReceiptError::Malformed { .. }));
     assert!(matches!(
-        refused(ReceiptClaims {
-            sequence: 0,
-            ..claims()
-        }),
-        ReceiptError::Malformed { .. }
-    ));
-    assert!(matches!(
-        refused(ReceiptClaims {
-            pieces: vec![],
-            ..claims()
-        }),
-        ReceiptError::Malformed { .. }
-    ));
-    assert!(matches!(
-        refused(ReceiptClaims {
-            pieces: pieces(2)[1..].to_vec(),
-            ..claims()
-        }),
+        refused(ReceiptClaims { pieces: pieces(2)[1..].to_vec(), ..claims() }),
         ReceiptError::Malformed { .. }
     ));
     let newer = String::from_utf8_lossy(b"snaptrak.receipt/1").into_owned();
     let payload = claims().to_payload();
-    let place = payload
-        .windows(newer.len())
-        .position(|part| part == newer.as_bytes())
-        .unwrap();
+    let place = payload.windows(newer.len()).position(|part| part == newer.as_bytes()).unwrap();
     let mut payload = payload;
     payload[place + newer.len() - 1] = b'2';
-    assert_eq!(
-        ReceiptClaims::from_payload(&payload).unwrap_err(),
-        ReceiptError::Newer { version: 2 }
-    );
+    assert_eq!(ReceiptClaims::from_payload(&payload).unwrap_err(), ReceiptError::Newer { version: 2 });
 }
 
 #[test]
 fn the_largest_asset_fits_into_a_receipt_and_its_answer() {
-    let large = |index: u32| PieceEntry {
-        index,
-        sealed_bytes: 33_562_680,
-        sealed_sha256: Sha256Digest([0xff; 32]),
-    };
+    let large = |index: u32| PieceEntry { index, sealed_bytes: 33_562_680, sealed_sha256: Sha256Digest([0xff; 32]) };
     let claims = ReceiptClaims {
         pieces: (0..crate::envelope::PIECES_MAX as u32).map(large).collect(),
         bytes: u64::MAX,
@@ -217,13 +135,7 @@ fn the_largest_asset_fits_into_a_receipt_and_its_answer() {
     };
     let device = signer();
     let signed = sign_receipt(&claims.to_payload(), &device).unwrap();
-    assert_eq!(
-        UntrustedReceipt::parse(&signed)
-            .unwrap()
-            .verify(&device.public_key())
-            .unwrap(),
-        claims
-    );
+    assert_eq!(UntrustedReceipt::parse(&signed).unwrap().verify(&device.public_key()).unwrap(), claims);
     countersign(&answer(&claims), &device).unwrap();
 }
 
@@ -239,10 +151,7 @@ fn headers_that_the_format_does_not_have_are_refused() {
     let bare = CoseSign1Builder::new().payload(claims().to_payload()).build();
     for message in [with_unprotected, detached, bare] {
         let bytes = message.to_tagged_vec().unwrap();
-        assert!(matches!(
-            UntrustedReceipt::parse(&bytes),
-            Err(ReceiptError::Malformed { .. })
-        ));
+        assert!(matches!(UntrustedReceipt::parse(&bytes), Err(ReceiptError::Malformed { .. })));
     }
     assert!(UntrustedReceipt::parse(&signed[1..]).is_err(), "untagged");
 }

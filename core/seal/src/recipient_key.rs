@@ -61,9 +61,7 @@ impl KemAlgorithm {
     /// The algorithm with this number.
     #[must_use]
     pub fn from_kem_id(kem_id: u16) -> Option<Self> {
-        [Self::XWing, Self::X25519]
-            .into_iter()
-            .find(|algorithm| algorithm.kem_id() == kem_id)
+        [Self::XWing, Self::X25519].into_iter().find(|algorithm| algorithm.kem_id() == kem_id)
     }
 }
 
@@ -105,14 +103,7 @@ impl RecipientPublicKey {
             KemAlgorithm::XWing => <kem::XWing as hpke::Kem>::PublicKey::from_bytes(bytes).is_ok(),
             KemAlgorithm::X25519 => <kem::X25519HkdfSha256 as hpke::Kem>::PublicKey::from_bytes(bytes).is_ok(),
         };
-        if valid {
-            Ok(Self {
-                algorithm,
-                bytes: bytes.to_vec(),
-            })
-        } else {
-            Err(RecipientKeyError::InvalidKey)
-        }
+        if valid { Ok(Self { algorithm, bytes: bytes.to_vec() }) } else { Err(RecipientKeyError::InvalidKey) }
     }
 
     /// Which mechanism it is for.
@@ -178,10 +169,7 @@ impl RecipientPrivateKey {
             KemAlgorithm::XWing => public_bytes::<kem::XWing>(self.expose()),
             KemAlgorithm::X25519 => public_bytes::<kem::X25519HkdfSha256>(self.expose()),
         };
-        RecipientPublicKey {
-            algorithm: self.algorithm,
-            bytes,
-        }
+        RecipientPublicKey { algorithm: self.algorithm, bytes }
     }
 
     /// The pair as the JSON file `snaptrak.private-key/1` that `snaptrak-server export-upload-key` writes.
@@ -212,11 +200,7 @@ impl RecipientPrivateKey {
             return Err(RecipientKeyError::MalformedFile);
         }
         let key = Self::from_bytes(file.algorithm.parse()?, &file.private)?;
-        if key.public_key().as_bytes() == file.public {
-            Ok(key)
-        } else {
-            Err(RecipientKeyError::MalformedFile)
-        }
+        if key.public_key().as_bytes() == file.public { Ok(key) } else { Err(RecipientKeyError::MalformedFile) }
     }
 }
 
@@ -271,10 +255,7 @@ mod tests {
                 &base64_bytes::encode(key.public_key().as_bytes()),
                 &base64_bytes::encode(other.public_key().as_bytes()),
             );
-            assert_eq!(
-                RecipientPrivateKey::from_file(&mixed).unwrap_err(),
-                RecipientKeyError::MalformedFile
-            );
+            assert_eq!(RecipientPrivateKey::from_file(&mixed).unwrap_err(), RecipientKeyError::MalformedFile);
         }
         assert!(RecipientPrivateKey::generate(KemAlgorithm::XWing, &NoRandom).is_err());
     }

@@ -29,18 +29,11 @@ impl SoftwareSigner {
         let random = system_random();
         let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8, &random).ok()?;
         let public_key = pair.public_key().as_ref().try_into().ok()?;
-        Some(Self {
-            pair,
-            public_key,
-            random,
-        })
+        Some(Self { pair, public_key, random })
     }
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "ring signs with no other source of chance than its own"
-)]
+#[expect(clippy::disallowed_methods, reason = "ring signs with no other source of chance than its own")]
 fn system_random() -> SystemRandom {
     SystemRandom::new()
 }

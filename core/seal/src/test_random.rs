@@ -11,10 +11,7 @@ pub(crate) struct CountingRandom {
 
 impl CountingRandom {
     pub(crate) fn new(seed: u64) -> Self {
-        Self {
-            seed,
-            drawn: AtomicU64::new(0),
-        }
+        Self { seed, drawn: AtomicU64::new(0) }
     }
 }
 

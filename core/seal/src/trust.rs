@@ -80,10 +80,7 @@ impl RootKey {
     #[must_use]
     pub fn from_seed(seed: &[u8; ROOT_KEY_BYTES]) -> Self {
         let pair = Ed25519KeyPair::from_seed_unchecked(seed).expect("an Ed25519 seed has 32 bytes");
-        Self {
-            pair,
-            seed: Zeroizing::new(*seed),
-        }
+        Self { pair, seed: Zeroizing::new(*seed) }
     }
 
     /// The seed, for keeping.
@@ -135,16 +132,9 @@ pub fn sign_trust_bundle(body: &TrustBody, roots: &[&RootKey]) -> Result<String,
     let signed = [SIGNED_LABEL, &bytes].concat();
     let signatures = roots
         .iter()
-        .map(|root| Signature {
-            key_id: root.fingerprint(),
-            signature: root.pair.sign(&signed).as_ref().to_vec(),
-        })
+        .map(|root| Signature { key_id: root.fingerprint(), signature: root.pair.sign(&signed).as_ref().to_vec() })
         .collect();
-    let bundle = Bundle {
-        format: FORMAT.to_owned(),
-        body: bytes,
-        signatures,
-    };
+    let bundle = Bundle { format: FORMAT.to_owned(), body: bytes, signatures };
     Ok(serde_json::to_string(&bundle).expect("text and lists always serialize"))
 }
 
@@ -175,12 +165,7 @@ impl TrustAnchor {
     /// Pins a root by its fingerprint, before anything was accepted.
     #[must_use]
     pub fn pin(root: Sha256Digest) -> Self {
-        Self {
-            root,
-            root_public: None,
-            organisation_id: None,
-            accepted: None,
-        }
+        Self { root, root_public: None, organisation_id: None, accepted: None }
     }
 }
 
@@ -216,24 +201,15 @@ pub fn accept_trust_bundle(
         check_signature(&bundle, &old_public)?;
     }
     check_signature(&bundle, &body.root_public()?)?;
-    if known
-        .organisation_id
-        .is_some_and(|organisation_id| organisation_id != body.organisation_id)
-    {
+    if known.organisation_id.is_some_and(|organisation_id| organisation_id != body.organisation_id) {
         return Err(TrustError::WrongOrganisation);
     }
-    let accepted = AcceptedVersion {
-        version: body.version,
-        body_sha256: sha256(&bundle.body),
-    };
+    let accepted = AcceptedVersion { version: body.version, body_sha256: sha256(&bundle.body) };
     if let Some(last) = known.accepted {
         let older = accepted.version < last.version;
         let rewritten = accepted.version == last.version && accepted.body_sha256 != last.body_sha256;
         if older || rewritten {
-            return Err(TrustError::VersionRollback {
-                version: accepted.version,
-                known_version: last.version,
-            });
+            return Err(TrustError::VersionRollback { version: accepted.version, known_version: last.version });
         }
     }
     if now >= body.expires_ms {
@@ -262,9 +238,7 @@ fn parse(bundle: &[u8]) -> Result<Bundle, TrustError> {
     }
     let Format { format } = serde_json::from_slice(bundle).map_err(|_| malformed("not a JSON object with a format"))?;
     if format != FORMAT {
-        let version = format
-            .strip_prefix(FORMAT_NAME)
-            .and_then(|version| version.parse::<u64>().ok());
+        let version = format.strip_prefix(FORMAT_NAME).and_then(|version| version.parse::<u64>().ok());
         return Err(match version {
             Some(version) if version > 1 => TrustError::Newer { version },
             Some(_) | None => malformed("another format"),
@@ -287,11 +261,7 @@ fn check_signature(bundle: &Bundle, public: &[u8; ROOT_KEY_BYTES]) -> Result<(),
         .iter()
         .filter(|signature| signature.key_id == id)
         .any(|signature| key.verify(&signed, &signature.signature).is_ok());
-    if verified {
-        Ok(())
-    } else {
-        Err(TrustError::BadSignature)
-    }
+    if verified { Ok(()) } else { Err(TrustError::BadSignature) }
 }
 
 #[cfg(test)]
@@ -315,9 +285,7 @@ mod tests {
             version,
             issued_ms: UnixMs(NOW.0 - 1),
             expires_ms: UnixMs(NOW.0 + 1),
-            root: crate::trust_body::RootPublic {
-                public: root.public().to_vec(),
-            },
+            root: crate::trust_body::RootPublic { public: root.public().to_vec() },
             roles: RoleKeys {
                 upload: vec![RoleKey::for_recipient(&upload.public_key(), KeyState::Active)],
                 ..RoleKeys::default()
@@ -337,48 +305,29 @@ mod tests {
         assert!(!accepted.rotated);
         assert_eq!(accepted.body, body(&root, 3));
         assert_eq!(accepted.anchor.accepted.unwrap().version, 3);
-        assert_eq!(
-            accept(&bundle, None).unwrap().anchor,
-            accepted.anchor,
-            "first use takes the same root"
-        );
-        assert_eq!(
-            accept(&bundle, Some(&accepted.anchor)).unwrap().anchor,
-            accepted.anchor,
-            "the same bytes again"
-        );
+        assert_eq!(accept(&bundle, None).unwrap().anchor, accepted.anchor, "first use takes the same root");
+        assert_eq!(accept(&bundle, Some(&accepted.anchor)).unwrap().anchor, accepted.anchor, "the same bytes again");
     }
 
     #[test]
     fn another_root_is_untrusted_whoever_signed() {
         let (pinned, other) = (root(1), root(2));
         let bundle = sign_trust_bundle(&body(&other, 3), &[&other]).unwrap();
-        assert_eq!(
-            accept(&bundle, Some(&TrustAnchor::pin(pinned.fingerprint()))),
-            Err(TrustError::UntrustedRoot)
-        );
-        let anchor = accept(&sign_trust_bundle(&body(&pinned, 1), &[&pinned]).unwrap(), None)
-            .unwrap()
-            .anchor;
+        assert_eq!(accept(&bundle, Some(&TrustAnchor::pin(pinned.fingerprint()))), Err(TrustError::UntrustedRoot));
+        let anchor = accept(&sign_trust_bundle(&body(&pinned, 1), &[&pinned]).unwrap(), None).unwrap().anchor;
         assert_eq!(accept(&bundle, Some(&anchor)), Err(TrustError::UntrustedRoot));
     }
 
     #[test]
     fn a_rotation_needs_both_roots() {
         let (old, new) = (root(1), root(2));
-        let anchor = accept(&sign_trust_bundle(&body(&old, 1), &[&old]).unwrap(), None)
-            .unwrap()
-            .anchor;
+        let anchor = accept(&sign_trust_bundle(&body(&old, 1), &[&old]).unwrap(), None).unwrap().anchor;
         let both = sign_trust_bundle(&body(&new, 2), &[&old, &new]).unwrap();
         let rotated = accept(&both, Some(&anchor)).unwrap();
         assert!(rotated.rotated);
         assert_eq!(rotated.anchor.root, new.fingerprint());
         let back = sign_trust_bundle(&body(&old, 3), &[&old]).unwrap();
-        assert_eq!(
-            accept(&back, Some(&rotated.anchor)),
-            Err(TrustError::UntrustedRoot),
-            "the old root has no say now"
-        );
+        assert_eq!(accept(&back, Some(&rotated.anchor)), Err(TrustError::UntrustedRoot), "the old root has no say now");
         let only_old = sign_trust_bundle(&body(&new, 2), &[&old]).unwrap();
         assert_eq!(accept(&only_old, Some(&anchor)), Err(TrustError::BadSignature));
         let only_fingerprint = TrustAnchor::pin(old.fingerprint());
@@ -388,26 +337,15 @@ mod tests {
     #[test]
     fn versions_never_go_back_and_never_change() {
         let root = root(1);
-        let anchor = accept(&sign_trust_bundle(&body(&root, 5), &[&root]).unwrap(), None)
-            .unwrap()
-            .anchor;
+        let anchor = accept(&sign_trust_bundle(&body(&root, 5), &[&root]).unwrap(), None).unwrap().anchor;
         let older = sign_trust_bundle(&body(&root, 4), &[&root]).unwrap();
-        let rollback = |version| TrustError::VersionRollback {
-            version,
-            known_version: 5,
-        };
+        let rollback = |version| TrustError::VersionRollback { version, known_version: 5 };
         assert_eq!(accept(&older, Some(&anchor)), Err(rollback(4)));
-        let rewritten = TrustBody {
-            issued_ms: UnixMs(7),
-            ..body(&root, 5)
-        };
+        let rewritten = TrustBody { issued_ms: UnixMs(7), ..body(&root, 5) };
         let rewritten = sign_trust_bundle(&rewritten, &[&root]).unwrap();
         assert_eq!(accept(&rewritten, Some(&anchor)), Err(rollback(5)));
         let newer = sign_trust_bundle(&body(&root, 6), &[&root]).unwrap();
-        assert_eq!(
-            accept(&newer, Some(&anchor)).unwrap().anchor.accepted.unwrap().version,
-            6
-        );
+        assert_eq!(accept(&newer, Some(&anchor)).unwrap().anchor.accepted.unwrap().version, 6);
     }
 
     #[test]
@@ -417,20 +355,12 @@ mod tests {
         let late = accept_trust_bundle(bundle.as_bytes(), None, UnixMs(NOW.0 + 1));
         assert_eq!(late, Err(TrustError::Expired));
         let anchor = accept(&bundle, None).unwrap().anchor;
-        let other = TrustBody {
-            organisation_id: OrganisationId::from_bytes([5; 16]),
-            ..body(&root, 6)
-        };
+        let other = TrustBody { organisation_id: OrganisationId::from_bytes([5; 16]), ..body(&root, 6) };
         let other = sign_trust_bundle(&other, &[&root]).unwrap();
         assert_eq!(accept(&other, Some(&anchor)), Err(TrustError::WrongOrganisation));
         let newer = bundle.replace("snaptrak.trust/1", "snaptrak.trust/2");
         assert_eq!(accept(&newer, None), Err(TrustError::Newer { version: 2 }));
-        for bad in [
-            "",
-            "{}",
-            "{\"format\":\"snaptrak.trust/1\"}",
-            "{\"format\":\"snaptrak.envelope/1\"}",
-        ] {
+        for bad in ["", "{}", "{\"format\":\"snaptrak.trust/1\"}", "{\"format\":\"snaptrak.envelope/1\"}"] {
             assert!(matches!(accept(bad, None), Err(TrustError::Malformed { .. })));
         }
     }

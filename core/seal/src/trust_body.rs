@@ -103,34 +103,19 @@ impl RoleKey {
             KemAlgorithm::XWing => RoleAlgorithm::XWing,
             KemAlgorithm::X25519 => RoleAlgorithm::X25519,
         };
-        Self {
-            key_id: key.key_id(),
-            algorithm,
-            public: key.as_bytes().to_vec(),
-            state,
-        }
+        Self { key_id: key.key_id(), algorithm, public: key.as_bytes().to_vec(), state }
     }
 
     /// A role's entry for an ES256 key in SEC1's uncompressed form.
     #[must_use]
     pub fn for_es256(public: &[u8; PUBLIC_KEY_BYTES], state: KeyState) -> Self {
-        Self {
-            key_id: key_id(public),
-            algorithm: RoleAlgorithm::Es256,
-            public: public.to_vec(),
-            state,
-        }
+        Self { key_id: key_id(public), algorithm: RoleAlgorithm::Es256, public: public.to_vec(), state }
     }
 
     /// A role's entry for a raw Ed25519 key.
     #[must_use]
     pub fn for_ed25519(public: &[u8; ROOT_KEY_BYTES], state: KeyState) -> Self {
-        Self {
-            key_id: key_id(public),
-            algorithm: RoleAlgorithm::Ed25519,
-            public: public.to_vec(),
-            state,
-        }
+        Self { key_id: key_id(public), algorithm: RoleAlgorithm::Ed25519, public: public.to_vec(), state }
     }
 
     /// The key as one that data keys are wrapped to.
@@ -156,22 +141,15 @@ impl RoleKey {
 
 impl TrustBody {
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self, TrustError> {
-        let body: Self = serde_json::from_slice(bytes).map_err(|_| TrustError::Malformed {
-            reason: "the body is not the JSON of one",
-        })?;
+        let body: Self = serde_json::from_slice(bytes)
+            .map_err(|_| TrustError::Malformed { reason: "the body is not the JSON of one" })?;
         body.check_rules()?;
         Ok(body)
     }
 
     pub(crate) fn check_rules(&self) -> Result<(), TrustError> {
         self.root_public()?;
-        let RoleKeys {
-            upload,
-            recovery,
-            countersign,
-            policy,
-            models,
-        } = &self.roles;
+        let RoleKeys { upload, recovery, countersign, policy, models } = &self.roles;
         let wraps = [RoleAlgorithm::XWing, RoleAlgorithm::X25519].as_slice();
         let rules = [
             (upload, wraps),
@@ -182,17 +160,10 @@ impl TrustBody {
         ];
         for (keys, algorithms) in rules {
             if keys.len() > ROLE_KEYS_MAX {
-                return Err(TrustError::Malformed {
-                    reason: "too many keys in a role",
-                });
+                return Err(TrustError::Malformed { reason: "too many keys in a role" });
             }
-            if keys
-                .iter()
-                .any(|key| !algorithms.contains(&key.algorithm) || !key.is_well_formed())
-            {
-                return Err(TrustError::Malformed {
-                    reason: "a key does not fit its role, algorithm or id",
-                });
+            if keys.iter().any(|key| !algorithms.contains(&key.algorithm) || !key.is_well_formed()) {
+                return Err(TrustError::Malformed { reason: "a key does not fit its role, algorithm or id" });
             }
         }
         Ok(())
@@ -200,9 +171,7 @@ impl TrustBody {
 
     pub(crate) fn root_public(&self) -> Result<[u8; ROOT_KEY_BYTES], TrustError> {
         let public = self.root.public.as_slice();
-        public.try_into().map_err(|_| TrustError::Malformed {
-            reason: "the root key has a wrong length",
-        })
+        public.try_into().map_err(|_| TrustError::Malformed { reason: "the root key has a wrong length" })
     }
 
     /// The key to which new data keys are wrapped.
@@ -231,10 +200,7 @@ impl TrustBody {
     /// Whether the organisation still opens wraps for this upload key.
     #[must_use]
     pub fn knows_upload_key(&self, key_id: &Sha256Digest) -> bool {
-        self.roles
-            .upload
-            .iter()
-            .any(|key| key.key_id == *key_id && key.state != KeyState::Revoked)
+        self.roles.upload.iter().any(|key| key.key_id == *key_id && key.state != KeyState::Revoked)
     }
 }
 
@@ -263,59 +229,15 @@ mod tests {
     fn keys_must_fit_role_algorithm_and_id() {
         let point = [4; PUBLIC_KEY_BYTES];
         let good = RoleKey::for_es256(&point, KeyState::Active);
-        let in_countersign = |key: RoleKey| {
-            body(RoleKeys {
-                countersign: vec![key],
-                ..RoleKeys::default()
-            })
-            .check_rules()
-        };
+        let in_countersign =
+            |key: RoleKey| body(RoleKeys { countersign: vec![key], ..RoleKeys::default() }).check_rules();
         assert_eq!(in_countersign(good.clone()), Ok(()));
-        assert!(
-            in_countersign(RoleKey {
-                key_id: key_id(b"x"),
-                ..good.clone()
-            })
-            .is_err()
-        );
-        assert!(
-            in_countersign(RoleKey {
-                algorithm: RoleAlgorithm::Ed25519,
-                ..good.clone()
-            })
-            .is_err()
-        );
-        assert!(
-            in_countersign(RoleKey {
-                public: vec![4; 64],
-                ..good.clone()
-            })
-            .is_err()
-        );
-        assert!(
-            body(RoleKeys {
-                upload: vec![good.clone()],
-                ..RoleKeys::default()
-            })
-            .check_rules()
-            .is_err()
-        );
-        assert!(
-            body(RoleKeys {
-                countersign: vec![good; 65],
-                ..RoleKeys::default()
-            })
-            .check_rules()
-            .is_err()
-        );
-        assert!(
-            TrustBody {
-                root: RootPublic { public: vec![] },
-                ..body(RoleKeys::default())
-            }
-            .check_rules()
-            .is_err()
-        );
+        assert!(in_countersign(RoleKey { key_id: key_id(b"x"), ..good.clone() }).is_err());
+        assert!(in_countersign(RoleKey { algorithm: RoleAlgorithm::Ed25519, ..good.clone() }).is_err());
+        assert!(in_countersign(RoleKey { public: vec![4; 64], ..good.clone() }).is_err());
+        assert!(body(RoleKeys { upload: vec![good.clone()], ..RoleKeys::default() }).check_rules().is_err());
+        assert!(body(RoleKeys { countersign: vec![good; 65], ..RoleKeys::default() }).check_rules().is_err());
+        assert!(TrustBody { root: RootPublic { public: vec![] }, ..body(RoleKeys::default()) }.check_rules().is_err());
     }
 
     #[test]
@@ -330,16 +252,9 @@ mod tests {
         let point = |byte, state| RoleKey::for_es256(&[byte; PUBLIC_KEY_BYTES], state);
         let countersign = vec![point(4, KeyState::Retired), point(5, KeyState::Revoked)];
         let signers: Vec<_> = countersign.iter().map(|key| key.key_id).collect();
-        let body = body(RoleKeys {
-            upload,
-            countersign,
-            ..RoleKeys::default()
-        });
+        let body = body(RoleKeys { upload, countersign, ..RoleKeys::default() });
         assert_eq!(body.upload_key().map(|key| key.key_id()), Some(ids[2]));
-        assert_eq!(
-            ids.iter().map(|id| body.knows_upload_key(id)).collect::<Vec<_>>(),
-            [false, true, true]
-        );
+        assert_eq!(ids.iter().map(|id| body.knows_upload_key(id)).collect::<Vec<_>>(), [false, true, true]);
         assert!(body.recovery_key().is_none());
         assert!(body.countersign_key(&signers[0]).is_some());
         assert!(body.countersign_key(&signers[1]).is_none());

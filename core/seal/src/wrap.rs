@@ -74,13 +74,7 @@ impl Recipient {
             Self::Device => [0; 16],
             Self::Organisation(id) | Self::Recovery(id) => *id.as_bytes(),
         };
-        [
-            INFO_LABEL,
-            self.role().as_str().as_bytes(),
-            &organisation,
-            asset_id.as_bytes(),
-        ]
-        .concat()
+        [INFO_LABEL, self.role().as_str().as_bytes(), &organisation, asset_id.as_bytes()].concat()
     }
 }
 
@@ -152,10 +146,7 @@ impl Wrap {
         random: &dyn Random,
     ) -> Result<Self, WrapError> {
         let info = recipient.info(asset_id);
-        let mut source = HpkeRandom {
-            source: random,
-            failed: false,
-        };
+        let mut source = HpkeRandom { source: random, failed: false };
         let sealed = match key.algorithm() {
             KemAlgorithm::XWing => seal_with::<kem::XWing>(key, &info, data_key, &mut source),
             KemAlgorithm::X25519 => seal_with::<kem::X25519HkdfSha256>(key, &info, data_key, &mut source),
@@ -202,11 +193,7 @@ impl Wrap {
         KemAlgorithm::from_kem_id(self.kem_id)
             .filter(|algorithm| algorithm.wrap_name() == self.kem)
             .filter(|_| self.kdf_id == KDF_HKDF_SHA256 && self.aead_id == AEAD_AES_256_GCM)
-            .ok_or(WrapError::UnknownSuite {
-                kem_id: self.kem_id,
-                kdf_id: self.kdf_id,
-                aead_id: self.aead_id,
-            })
+            .ok_or(WrapError::UnknownSuite { kem_id: self.kem_id, kdf_id: self.kdf_id, aead_id: self.aead_id })
     }
 
     fn bound_recipient(&self, organisation_id: Option<OrganisationId>) -> Result<Recipient, WrapError> {
@@ -323,11 +310,9 @@ mod tests {
         let data_key = DataKey::from_bytes([5; 32]);
         for algorithm in ALGORITHMS {
             let key = pair(algorithm, 1);
-            for recipient in [
-                Recipient::Device,
-                Recipient::Organisation(organisation(2)),
-                Recipient::Recovery(organisation(2)),
-            ] {
+            for recipient in
+                [Recipient::Device, Recipient::Organisation(organisation(2)), Recipient::Recovery(organisation(2))]
+            {
                 let random = CountingRandom::new(2);
                 let wrap = Wrap::seal(&data_key, &key.public_key(), recipient, asset(1), &random).unwrap();
                 let opened = wrap.open(&key, Some(organisation(2)), asset(1)).unwrap();
@@ -347,39 +332,15 @@ mod tests {
             let random = CountingRandom::new(2);
             let wrap = Wrap::seal(&data_key, &key.public_key(), recipient, asset(1), &random).unwrap();
             let refused = |wrap: &Wrap, organisation_id, asset_id| wrap.open(&key, organisation_id, asset_id).err();
-            assert_eq!(
-                refused(&wrap, Some(organisation(2)), asset(9)),
-                Some(WrapError::DoesNotOpen)
-            );
-            assert_eq!(
-                refused(&wrap, Some(organisation(3)), asset(1)),
-                Some(WrapError::DoesNotOpen)
-            );
+            assert_eq!(refused(&wrap, Some(organisation(2)), asset(9)), Some(WrapError::DoesNotOpen));
+            assert_eq!(refused(&wrap, Some(organisation(3)), asset(1)), Some(WrapError::DoesNotOpen));
             assert_eq!(refused(&wrap, None, asset(1)), Some(WrapError::NoOrganisation));
-            let other_role = Wrap {
-                recipient: RecipientRole::Recovery,
-                ..wrap.clone()
-            };
-            assert_eq!(
-                refused(&other_role, Some(organisation(2)), asset(1)),
-                Some(WrapError::DoesNotOpen)
-            );
-            let cut = Wrap {
-                ciphertext: wrap.ciphertext[..47].to_vec(),
-                ..wrap.clone()
-            };
-            assert_eq!(
-                refused(&cut, Some(organisation(2)), asset(1)),
-                Some(WrapError::DoesNotOpen)
-            );
-            let empty = Wrap {
-                encapsulated: Vec::new(),
-                ..wrap.clone()
-            };
-            assert_eq!(
-                refused(&empty, Some(organisation(2)), asset(1)),
-                Some(WrapError::DoesNotOpen)
-            );
+            let other_role = Wrap { recipient: RecipientRole::Recovery, ..wrap.clone() };
+            assert_eq!(refused(&other_role, Some(organisation(2)), asset(1)), Some(WrapError::DoesNotOpen));
+            let cut = Wrap { ciphertext: wrap.ciphertext[..47].to_vec(), ..wrap.clone() };
+            assert_eq!(refused(&cut, Some(organisation(2)), asset(1)), Some(WrapError::DoesNotOpen));
+            let empty = Wrap { encapsulated: Vec::new(), ..wrap.clone() };
+            assert_eq!(refused(&empty, Some(organisation(2)), asset(1)), Some(WrapError::DoesNotOpen));
         }
     }
 
@@ -391,35 +352,15 @@ mod tests {
         let wrap = Wrap::seal(&data_key, &key.public_key(), Recipient::Device, asset(1), &random).unwrap();
         for other in [pair(KemAlgorithm::X25519, 7), pair(KemAlgorithm::XWing, 1)] {
             let error = wrap.open(&other, None, asset(1)).unwrap_err();
-            assert_eq!(
-                error,
-                WrapError::OtherKey {
-                    key_id: key.public_key().key_id()
-                }
-            );
+            assert_eq!(error, WrapError::OtherKey { key_id: key.public_key().key_id() });
         }
         for unknown in [
-            Wrap {
-                kem_id: 99,
-                ..wrap.clone()
-            },
-            Wrap {
-                kem: "x-wing".into(),
-                ..wrap.clone()
-            },
-            Wrap {
-                kdf_id: 3,
-                ..wrap.clone()
-            },
-            Wrap {
-                aead_id: 1,
-                ..wrap.clone()
-            },
+            Wrap { kem_id: 99, ..wrap.clone() },
+            Wrap { kem: "x-wing".into(), ..wrap.clone() },
+            Wrap { kdf_id: 3, ..wrap.clone() },
+            Wrap { aead_id: 1, ..wrap.clone() },
         ] {
-            assert!(matches!(
-                unknown.open(&key, None, asset(1)),
-                Err(WrapError::UnknownSuite { .. })
-            ));
+            assert!(matches!(unknown.open(&key, None, asset(1)), Err(WrapError::UnknownSuite { .. })));
         }
     }
 

@@ -21,11 +21,7 @@ pub struct PieceEntry {
 
 impl From<&SealedPiece> for PieceEntry {
     fn from(piece: &SealedPiece) -> Self {
-        Self {
-            index: piece.index,
-            sealed_bytes: piece.sealed_bytes,
-            sealed_sha256: piece.sealed_sha256,
-        }
+        Self { index: piece.index, sealed_bytes: piece.sealed_bytes, sealed_sha256: piece.sealed_sha256 }
     }
 }
 
@@ -88,9 +84,7 @@ impl EnvelopeContent {
     /// Sealed bytes of all pieces together.
     #[must_use]
     pub fn sealed_bytes(&self) -> u64 {
-        self.pieces
-            .iter()
-            .fold(0, |sum, piece| sum.saturating_add(piece.sealed_bytes))
+        self.pieces.iter().fold(0, |sum, piece| sum.saturating_add(piece.sealed_bytes))
     }
 
     /// The wrap for the recipient with this key id.
@@ -113,8 +107,6 @@ mod optional_base64 {
         let Some(text) = Option::<String>::deserialize(deserializer)? else {
             return Ok(None);
         };
-        base64_bytes::decode(&text)
-            .map(Some)
-            .ok_or_else(|| D::Error::custom("not padded base64"))
+        base64_bytes::decode(&text).map(Some).ok_or_else(|| D::Error::custom("not padded base64"))
     }
 }

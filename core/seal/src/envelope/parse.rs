@@ -30,9 +30,7 @@ impl UntrustedEnvelope {
     /// Reads the exact bytes of an envelope file.
     pub fn parse(file: &[u8]) -> Result<Self, EnvelopeError> {
         if file.len() > ENVELOPE_BYTES_MAX {
-            return Err(EnvelopeError::TooLarge {
-                bytes_max: ENVELOPE_BYTES_MAX,
-            });
+            return Err(EnvelopeError::TooLarge { bytes_max: ENVELOPE_BYTES_MAX });
         }
         check_version(file)?;
         let (covered, hmac) = split_hmac(file)?;
@@ -75,9 +73,7 @@ fn check_version(file: &[u8]) -> Result<(), EnvelopeError> {
         format: String,
     }
     let Format { format } = serde_json::from_slice(file).map_err(|_| malformed("not a JSON object with a format"))?;
-    let version = format
-        .strip_prefix(FORMAT_NAME)
-        .and_then(|version| version.parse::<u64>().ok());
+    let version = format.strip_prefix(FORMAT_NAME).and_then(|version| version.parse::<u64>().ok());
     match version {
         Some(FORMAT_VERSION) if format.ends_with("/1") => Ok(()),
         Some(version) if version > FORMAT_VERSION => Err(EnvelopeError::Newer { version }),
@@ -89,9 +85,7 @@ fn check_version(file: &[u8]) -> Result<(), EnvelopeError> {
 fn split_hmac(file: &[u8]) -> Result<(&[u8], Sha256Digest), EnvelopeError> {
     let wrong = || malformed("does not end with an hmac");
     let body = file.strip_suffix(FILE_END).ok_or_else(wrong)?;
-    let (rest, hex) = body
-        .split_at_checked(body.len().saturating_sub(HMAC_HEX_BYTES))
-        .ok_or_else(wrong)?;
+    let (rest, hex) = body.split_at_checked(body.len().saturating_sub(HMAC_HEX_BYTES)).ok_or_else(wrong)?;
     let covered = rest.strip_suffix(HMAC_FIELD).ok_or_else(wrong)?;
     let hex = std::str::from_utf8(hex).map_err(|_| wrong())?;
     Ok((covered, hex.parse().map_err(|_| wrong())?))

@@ -38,11 +38,7 @@ fn metadata(pieces: Vec<PieceDigest>, closed: bool) -> SealedMetadata {
             capture_id: CaptureId::from_bytes([0x22; 16]),
             kind: Kind::Note,
             device_id: DeviceId::from_bytes([0x33; 16]),
-            created: WallTime {
-                unix_ms: UnixMs(1_795_000_000_000),
-                offset_minutes: 60,
-                zone: None,
-            },
+            created: WallTime { unix_ms: UnixMs(1_795_000_000_000), offset_minutes: 60, zone: None },
             content_type: "text/plain".into(),
             file_name: None,
             note: Some(CANARY.into()),
@@ -58,10 +54,7 @@ fn metadata(pieces: Vec<PieceDigest>, closed: bool) -> SealedMetadata {
 }
 
 fn piece(index: u32) -> SealedPiece {
-    let address = PieceAddress {
-        asset_id: AssetId::from_bytes(ASSET),
-        index,
-    };
+    let address = PieceAddress { asset_id: AssetId::from_bytes(ASSET), index };
     let random = CountingRandom::new(u64::from(index) + 40);
     let mut sealer = PieceSealer::start(std::io::sink(), &key(), address, &random).unwrap();
     sealer.write_all(CANARY.as_bytes()).unwrap();
@@ -69,11 +62,7 @@ fn piece(index: u32) -> SealedPiece {
 }
 
 fn digest_of(piece: &SealedPiece) -> PieceDigest {
-    PieceDigest {
-        index: piece.index,
-        bytes: piece.bytes,
-        sha256: piece.sha256,
-    }
+    PieceDigest { index: piece.index, bytes: piece.bytes, sha256: piece.sha256 }
 }
 
 fn closed_envelope() -> Envelope {
@@ -122,10 +111,7 @@ fn a_file_round_trips_and_reveals_nothing_of_the_plaintext() {
     let text = String::from_utf8(file).unwrap();
     assert!(text.starts_with("{\"format\":\"snaptrak.envelope/1\",\"organisation_id\":null,\"device_id\":\"33333333-"));
     assert!(!text.contains(CANARY));
-    assert!(
-        !text.contains(&sha256(CANARY.as_bytes()).to_string()),
-        "a plaintext digest would confirm a known file"
-    );
+    assert!(!text.contains(&sha256(CANARY.as_bytes()).to_string()), "a plaintext digest would confirm a known file");
     assert_eq!(text.lines().count(), 1);
 }
 
@@ -133,15 +119,11 @@ fn a_file_round_trips_and_reveals_nothing_of_the_plaintext() {
 fn a_wrong_key_and_a_changed_byte_are_not_authentic() {
     let wrong = DataKey::from_bytes([0x2b; 32]);
     assert_eq!(
-        UntrustedEnvelope::parse(&file())
-            .unwrap()
-            .authenticate(&wrong)
-            .unwrap_err(),
+        UntrustedEnvelope::parse(&file()).unwrap().authenticate(&wrong).unwrap_err(),
         EnvelopeError::NotAuthentic
     );
-    let changed = String::from_utf8(file())
-        .unwrap()
-        .replace("\"rendition\":\"original\"", "\"rendition\":\"redacted\"");
+    let changed =
+        String::from_utf8(file()).unwrap().replace("\"rendition\":\"original\"", "\"rendition\":\"redacted\"");
     let parsed = UntrustedEnvelope::parse(changed.as_bytes()).unwrap();
     assert_eq!(parsed.authenticate(&key()).unwrap_err(), EnvelopeError::NotAuthentic);
 }
@@ -153,34 +135,18 @@ fn adding_wraps_later_keeps_the_pieces() {
     let random = CountingRandom::new(6);
     let upload = RecipientPrivateKey::generate(KemAlgorithm::XWing, &random).unwrap();
     envelope.enrol(organisation_id).unwrap();
-    assert_eq!(
-        envelope.enrol(OrganisationId::from_bytes([9; 16])),
-        Err(EnvelopeError::OtherOrganisation)
-    );
+    assert_eq!(envelope.enrol(OrganisationId::from_bytes([9; 16])), Err(EnvelopeError::OtherOrganisation));
     for _ in 0..2 {
         let recipient = Recipient::Organisation(organisation_id);
-        let wrap = Wrap::seal(
-            &key(),
-            &upload.public_key(),
-            recipient,
-            AssetId::from_bytes(ASSET),
-            &random,
-        )
-        .unwrap();
+        let wrap = Wrap::seal(&key(), &upload.public_key(), recipient, AssetId::from_bytes(ASSET), &random).unwrap();
         envelope.add_wrap(wrap).unwrap();
     }
-    assert_eq!(
-        envelope.content().wraps.len(),
-        2,
-        "the same recipient's wrap is replaced"
-    );
+    assert_eq!(envelope.content().wraps.len(), 2, "the same recipient's wrap is replaced");
     let bytes = envelope.to_bytes(&key()).unwrap();
     let read = UntrustedEnvelope::parse(&bytes).unwrap();
     assert_eq!(read.claims().pieces, closed_envelope().content().pieces);
     let wrap = read.claims().wrap_for(&upload.public_key().key_id()).unwrap();
-    let data_key = wrap
-        .open(&upload, read.claims().organisation_id, read.claims().asset_id)
-        .unwrap();
+    let data_key = wrap.open(&upload, read.claims().organisation_id, read.claims().asset_id).unwrap();
     read.authenticate(&data_key).unwrap();
 }
 
@@ -189,15 +155,9 @@ fn pieces_come_in_order_and_never_after_the_end() {
     let random = CountingRandom::new(5);
     let mut envelope = Envelope::create(new_envelope(), &metadata(vec![], false), &key(), &random).unwrap();
     assert!(matches!(envelope.close(), Err(EnvelopeError::Malformed { .. })));
-    assert_eq!(
-        envelope.add_piece(&piece(1)),
-        Err(EnvelopeError::PieceOrder { expected: 0, given: 1 })
-    );
+    assert_eq!(envelope.add_piece(&piece(1)), Err(EnvelopeError::PieceOrder { expected: 0, given: 1 }));
     envelope.add_piece(&piece(0)).unwrap();
-    assert_eq!(
-        envelope.add_piece(&piece(0)),
-        Err(EnvelopeError::PieceOrder { expected: 1, given: 0 })
-    );
+    assert_eq!(envelope.add_piece(&piece(0)), Err(EnvelopeError::PieceOrder { expected: 1, given: 0 }));
     envelope.close().unwrap();
     assert_eq!(envelope.add_piece(&piece(1)), Err(EnvelopeError::Closed));
 }
@@ -206,42 +166,21 @@ fn pieces_come_in_order_and_never_after_the_end() {
 fn metadata_that_speaks_of_other_pieces_is_a_contradiction() {
     let random = CountingRandom::new(5);
     let mut envelope = closed_envelope();
-    envelope
-        .set_metadata(&metadata(vec![digest_of(&piece(0))], true), &key(), &random)
-        .unwrap();
+    envelope.set_metadata(&metadata(vec![digest_of(&piece(0))], true), &key(), &random).unwrap();
     assert_eq!(envelope.metadata(&key()), Err(EnvelopeError::Contradiction));
     let both = vec![digest_of(&piece(0)), digest_of(&piece(1))];
     envelope.set_metadata(&metadata(both, false), &key(), &random).unwrap();
-    assert_eq!(
-        envelope.metadata(&key()),
-        Err(EnvelopeError::Contradiction),
-        "closed, but no digest of the whole"
-    );
+    assert_eq!(envelope.metadata(&key()), Err(EnvelopeError::Contradiction), "closed, but no digest of the whole");
 }
 
 #[test]
 fn a_newer_version_is_its_own_answer_and_other_formats_are_malformed() {
     let with_format = |format: &str| resigned(|text| text.replace("snaptrak.envelope/1", format));
     let error = |file: &[u8]| UntrustedEnvelope::parse(file).unwrap_err();
-    assert_eq!(
-        error(&with_format("snaptrak.envelope/2")),
-        EnvelopeError::Newer { version: 2 }
-    );
-    assert_eq!(
-        error(b"{\"format\":\"snaptrak.envelope/3\",\"new\":[]}"),
-        EnvelopeError::Newer { version: 3 }
-    );
-    for format in [
-        "snaptrak.envelope/0",
-        "snaptrak.envelope/01",
-        "snaptrak.envelope/",
-        "snaptrak.keyset/1",
-        "",
-    ] {
-        assert!(
-            matches!(error(&with_format(format)), EnvelopeError::Malformed { .. }),
-            "{format}"
-        );
+    assert_eq!(error(&with_format("snaptrak.envelope/2")), EnvelopeError::Newer { version: 2 });
+    assert_eq!(error(b"{\"format\":\"snaptrak.envelope/3\",\"new\":[]}"), EnvelopeError::Newer { version: 3 });
+    for format in ["snaptrak.envelope/0", "snaptrak.envelope/01", "snaptrak.envelope/", "snaptrak.keyset/1", ""] {
+        assert!(matches!(error(&with_format(format)), EnvelopeError::Malformed { .. }), "{format}");
     }
 }
 
@@ -265,26 +204,17 @@ fn broken_rules_are_refused_even_with_a_fitting_hmac() {
         assert!(matches!(error, EnvelopeError::Malformed { .. }), "{to}: {error}");
     }
     let huge = vec![b' '; ENVELOPE_BYTES_MAX + 1];
-    assert!(matches!(
-        UntrustedEnvelope::parse(&huge),
-        Err(EnvelopeError::TooLarge { .. })
-    ));
+    assert!(matches!(UntrustedEnvelope::parse(&huge), Err(EnvelopeError::TooLarge { .. })));
 }
 
 #[test]
 fn receipts_are_kept_and_may_lack_the_servers() {
     for server in [None, Some(vec![4, 5])] {
         let mut envelope = closed_envelope();
-        let receipts = EnvelopeReceipts {
-            device: vec![1, 2, 3],
-            server,
-        };
+        let receipts = EnvelopeReceipts { device: vec![1, 2, 3], server };
         envelope.set_receipts(receipts.clone());
         let bytes = envelope.to_bytes(&key()).unwrap();
-        assert_eq!(
-            UntrustedEnvelope::parse(&bytes).unwrap().claims().receipt,
-            Some(receipts)
-        );
+        assert_eq!(UntrustedEnvelope::parse(&bytes).unwrap().claims().receipt, Some(receipts));
     }
 }
 
@@ -302,10 +232,7 @@ fn hostile_files_are_answers_and_not_panics() {
         &deep,
     ];
     for case in cases {
-        assert!(matches!(
-            UntrustedEnvelope::parse(case),
-            Err(EnvelopeError::Malformed { .. })
-        ));
+        assert!(matches!(UntrustedEnvelope::parse(case), Err(EnvelopeError::Malformed { .. })));
     }
 }
 

@@ -52,14 +52,7 @@ impl Envelope {
         data_key: &DataKey,
         random: &dyn Random,
     ) -> Result<Self, EnvelopeError> {
-        let NewEnvelope {
-            organisation_id,
-            device_id,
-            capture_id,
-            asset_id,
-            rendition,
-            created_ms,
-        } = new;
+        let NewEnvelope { organisation_id, device_id, capture_id, asset_id, rendition, created_ms } = new;
         let metadata = seal_metadata(metadata, asset_id, data_key, random)?;
         Ok(Self {
             content: EnvelopeContent {
@@ -100,10 +93,7 @@ impl Envelope {
         }
         let expected = self.content.pieces.len() as u32;
         if piece.index != expected {
-            return Err(EnvelopeError::PieceOrder {
-                expected,
-                given: piece.index,
-            });
+            return Err(EnvelopeError::PieceOrder { expected, given: piece.index });
         }
         self.content.pieces.push(PieceEntry::from(piece));
         Ok(())
@@ -112,9 +102,7 @@ impl Envelope {
     /// Declares the list of pieces complete. Doing so twice is no error.
     pub fn close(&mut self) -> Result<(), EnvelopeError> {
         if self.content.pieces.is_empty() {
-            return Err(EnvelopeError::Malformed {
-                reason: "closed without a piece",
-            });
+            return Err(EnvelopeError::Malformed { reason: "closed without a piece" });
         }
         self.content.closed = true;
         Ok(())
@@ -166,19 +154,12 @@ impl Envelope {
             && metadata.pieces.iter().zip(&self.content.pieces).all(|(plain, sealed)| {
                 plain.index == sealed.index && piece::plain_bytes(sealed.sealed_bytes) == Some(plain.bytes)
             });
-        let total = metadata
-            .pieces
-            .iter()
-            .fold(0u64, |sum, piece| sum.saturating_add(piece.bytes));
+        let total = metadata.pieces.iter().fold(0u64, |sum, piece| sum.saturating_add(piece.bytes));
         let agree = pieces_agree
             && total == metadata.bytes
             && metadata.capture.capture_id == self.content.capture_id
             && metadata.sha256.is_some() == self.content.closed;
-        if agree {
-            Ok(metadata)
-        } else {
-            Err(EnvelopeError::Contradiction)
-        }
+        if agree { Ok(metadata) } else { Err(EnvelopeError::Contradiction) }
     }
 
     /// The exact bytes of the file: one line of JSON, closed by the HMAC.
@@ -192,9 +173,7 @@ impl Envelope {
         file.extend_from_slice(Sha256Digest(hmac).to_string().as_bytes());
         file.extend_from_slice(FILE_END);
         if file.len() > ENVELOPE_BYTES_MAX {
-            return Err(EnvelopeError::TooLarge {
-                bytes_max: ENVELOPE_BYTES_MAX,
-            });
+            return Err(EnvelopeError::TooLarge { bytes_max: ENVELOPE_BYTES_MAX });
         }
         Ok(file)
     }
@@ -214,9 +193,8 @@ fn seal_metadata(
     let mut nonce = [0; METADATA_NONCE_BYTES];
     random.fill(&mut nonce)?;
     // Sealed in place: what `serde_json` left in smaller buffers while this one grew is not wiped.
-    let mut bytes = serde_json::to_vec(metadata).map_err(|_| EnvelopeError::Malformed {
-        reason: "metadata has no JSON",
-    })?;
+    let mut bytes =
+        serde_json::to_vec(metadata).map_err(|_| EnvelopeError::Malformed { reason: "metadata has no JSON" })?;
     metadata_cipher(data_key, asset_id)
         .seal_in_place_append_tag(
             Nonce::assume_unique_for_key(nonce),
@@ -224,10 +202,7 @@ fn seal_metadata(
             &mut bytes,
         )
         .expect("metadata is far shorter than AES-GCM's limit of 64 GiB");
-    Ok(MetadataBox {
-        nonce: nonce.to_vec(),
-        ciphertext: bytes,
-    })
+    Ok(MetadataBox { nonce: nonce.to_vec(), ciphertext: bytes })
 }
 
 fn open_metadata(sealed: &MetadataBox, asset_id: AssetId, data_key: &DataKey) -> Result<SealedMetadata, EnvelopeError> {

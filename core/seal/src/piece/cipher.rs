@@ -79,10 +79,7 @@ impl SegmentCipher {
         let key = UnboundKey::new(&AES_256_GCM, file_key.as_slice()).expect("the file key has AES-256's 32 bytes");
         let mut nonce_prefix = [0; NONCE_PREFIX_BYTES];
         nonce_prefix.copy_from_slice(header.nonce_prefix());
-        Self {
-            key: LessSafeKey::new(key),
-            nonce_prefix,
-        }
+        Self { key: LessSafeKey::new(key), nonce_prefix }
     }
 
     /// Encrypts in place and returns the tag.
@@ -99,10 +96,7 @@ impl SegmentCipher {
     /// Decrypts ciphertext and tag in place; the plaintext's length, or `None` where they do not authenticate (the
     /// buffer's content is then of no meaning).
     pub(super) fn open(&self, segment: u32, last: bool, sealed: &mut [u8]) -> Option<usize> {
-        let plain = self
-            .key
-            .open_in_place(self.nonce(segment, last), Aad::empty(), sealed)
-            .ok()?;
+        let plain = self.key.open_in_place(self.nonce(segment, last), Aad::empty(), sealed).ok()?;
         Some(plain.len())
     }
 

@@ -48,11 +48,7 @@ pub const fn plain_bytes(sealed_bytes_: u64) -> Option<u64> {
 
 /// Plaintext bytes of a segment that is full.
 pub(super) const fn segment_plain_bytes(segment: u32) -> usize {
-    if segment == 0 {
-        FIRST_SEGMENT_PLAIN_BYTES
-    } else {
-        LATER_SEGMENT_PLAIN_BYTES
-    }
+    if segment == 0 { FIRST_SEGMENT_PLAIN_BYTES } else { LATER_SEGMENT_PLAIN_BYTES }
 }
 
 /// Which segment holds a plaintext offset, and where in it.
@@ -62,19 +58,12 @@ pub(super) const fn locate(plain_offset: u64) -> (u32, usize) {
     if plain_offset < first {
         return (0, plain_offset as usize);
     }
-    (
-        1 + ((plain_offset - first) / later) as u32,
-        ((plain_offset - first) % later) as usize,
-    )
+    (1 + ((plain_offset - first) / later) as u32, ((plain_offset - first) % later) as usize)
 }
 
 /// Where a segment's ciphertext begins in the file, the header of the first one skipped.
 pub(super) const fn segment_offset(segment: u32) -> u64 {
-    if segment == 0 {
-        HEADER_BYTES as u64
-    } else {
-        segment as u64 * SEGMENT_BYTES as u64
-    }
+    if segment == 0 { HEADER_BYTES as u64 } else { segment as u64 * SEGMENT_BYTES as u64 }
 }
 
 /// Ciphertext and tag of a segment in a sealed file of this length.
@@ -116,18 +105,7 @@ mod tests {
 
     #[test]
     fn impossible_lengths_have_no_plaintext() {
-        for sealed in [
-            0,
-            39,
-            40,
-            55,
-            65_537,
-            65_552,
-            131_073,
-            131_088,
-            PIECE_SEALED_BYTES_MAX + 1,
-            u64::MAX,
-        ] {
+        for sealed in [0, 39, 40, 55, 65_537, 65_552, 131_073, 131_088, PIECE_SEALED_BYTES_MAX + 1, u64::MAX] {
             assert_eq!(plain_bytes(sealed), None, "{sealed}");
         }
     }

@@ -86,9 +86,7 @@ impl<R: Read + Seek> PieceOpener<R> {
         match self.sealed_bytes.cmp(&expected_bytes) {
             std::cmp::Ordering::Less => Err(PieceError::Truncated),
             std::cmp::Ordering::Equal => Ok(()),
-            std::cmp::Ordering::Greater => Err(PieceError::ImpossibleLength {
-                sealed_bytes: self.sealed_bytes,
-            }),
+            std::cmp::Ordering::Greater => Err(PieceError::ImpossibleLength { sealed_bytes: self.sealed_bytes }),
         }
     }
 
@@ -153,12 +151,8 @@ impl<R: Read + Seek> PieceOpener<R> {
     fn read_segment(&mut self, segment: u32) -> Result<usize, PieceError> {
         self.loaded = None;
         let sealed = segment_sealed_bytes(segment, self.sealed_bytes);
-        self.reader
-            .seek(SeekFrom::Start(segment_offset(segment)))
-            .map_err(read_failed)?;
-        self.reader
-            .read_exact(&mut self.buffer[..sealed])
-            .map_err(read_failed)?;
+        self.reader.seek(SeekFrom::Start(segment_offset(segment))).map_err(read_failed)?;
+        self.reader.read_exact(&mut self.buffer[..sealed]).map_err(read_failed)?;
         Ok(sealed)
     }
 
@@ -187,11 +181,7 @@ impl<R: Read + Seek> PieceOpener<R> {
             }
             self.key_is_proven = self.authenticates(other, other == last)?;
         }
-        Ok(if self.key_is_proven {
-            PieceError::Damaged { segment }
-        } else {
-            PieceError::WrongKeyOrDamaged
-        })
+        Ok(if self.key_is_proven { PieceError::Damaged { segment } } else { PieceError::WrongKeyOrDamaged })
     }
 
     fn authenticates(&mut self, segment: u32, last: bool) -> Result<bool, PieceError> {

@@ -45,13 +45,7 @@ impl SegmentSealer {
     pub fn start(data_key: &DataKey, address: PieceAddress, random: &dyn Random) -> Result<Self, PieceError> {
         let header = Header::generate(random)?;
         let cipher = SegmentCipher::derive(data_key, &address, &header);
-        Ok(Self {
-            cipher,
-            header,
-            next_segment: 0,
-            plain_bytes: 0,
-            finished: false,
-        })
+        Ok(Self { cipher, header, next_segment: 0, plain_bytes: 0, finished: false })
     }
 
     /// The 40 bytes that precede the first segment's ciphertext in the file.
@@ -75,9 +69,7 @@ impl SegmentSealer {
         }
         let room = self.next_segment_bytes();
         if plain.len() > room {
-            return Err(PieceError::TooLong {
-                plain_bytes_max: PIECE_PLAIN_BYTES_MAX,
-            });
+            return Err(PieceError::TooLong { plain_bytes_max: PIECE_PLAIN_BYTES_MAX });
         }
         let full = plain.len() == segment_plain_bytes(self.next_segment);
         let empty_tail = plain.is_empty() && self.next_segment > 0;
@@ -156,9 +148,7 @@ impl<W: Write> PieceSealer<W> {
     pub fn write_all(&mut self, mut plain: &[u8]) -> Result<(), PieceError> {
         self.check_usable()?;
         if plain.len() as u64 > self.room_bytes() {
-            return Err(PieceError::TooLong {
-                plain_bytes_max: PIECE_PLAIN_BYTES_MAX,
-            });
+            return Err(PieceError::TooLong { plain_bytes_max: PIECE_PLAIN_BYTES_MAX });
         }
         while !plain.is_empty() {
             self.make_room()?;
@@ -182,11 +172,7 @@ impl<W: Write> PieceSealer<W> {
             let full = self.plain_end == self.plain_limit();
             let room = usize::try_from(self.room_bytes()).unwrap_or(usize::MAX);
             let end = self.plain_limit().min(self.plain_end.saturating_add(room));
-            let target = if full {
-                &mut next[..]
-            } else {
-                &mut self.buffer[self.plain_end..end]
-            };
+            let target = if full { &mut next[..] } else { &mut self.buffer[self.plain_end..end] };
             match reader.read(target) {
                 Ok(0) => break,
                 Ok(_) if full => self.write_all(&next)?,
@@ -202,15 +188,7 @@ impl<W: Write> PieceSealer<W> {
     pub fn finish(mut self) -> Result<(W, SealedPiece), PieceError> {
         self.check_usable()?;
         self.seal_segment(true)?;
-        let Self {
-            writer,
-            index,
-            plain_bytes,
-            sealed_bytes,
-            plain_digest,
-            sealed_digest,
-            ..
-        } = self;
+        let Self { writer, index, plain_bytes, sealed_bytes, plain_digest, sealed_digest, .. } = self;
         let piece = SealedPiece {
             index,
             bytes: plain_bytes,
@@ -237,11 +215,7 @@ impl<W: Write> PieceSealer<W> {
 
     /// Seals a full segment. Called only when more plaintext is to come, because the last segment has another nonce.
     fn make_room(&mut self) -> Result<(), PieceError> {
-        if self.plain_end == self.plain_limit() {
-            self.seal_segment(false)
-        } else {
-            Ok(())
-        }
+        if self.plain_end == self.plain_limit() { self.seal_segment(false) } else { Ok(()) }
     }
 
     fn seal_segment(&mut self, last: bool) -> Result<(), PieceError> {
@@ -253,9 +227,7 @@ impl<W: Write> PieceSealer<W> {
         self.buffer[self.plain_end..sealed_end].copy_from_slice(&tag);
         let sealed = &self.buffer[..sealed_end];
         self.sealed_digest.update(sealed);
-        self.writer
-            .write_all(sealed)
-            .map_err(|source| PieceError::Write { source })?;
+        self.writer.write_all(sealed).map_err(|source| PieceError::Write { source })?;
         self.failed = false;
         self.sealed_bytes += sealed_end as u64;
         self.plain_start = 0;

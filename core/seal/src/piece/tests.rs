@@ -14,10 +14,7 @@ fn key() -> DataKey {
 }
 
 fn address(index: u32) -> PieceAddress {
-    PieceAddress {
-        asset_id: AssetId::from_bytes([0x11; 16]),
-        index,
-    }
+    PieceAddress { asset_id: AssetId::from_bytes([0x11; 16]), index }
 }
 
 fn plaintext(bytes: usize) -> Vec<u8> {
@@ -106,17 +103,9 @@ fn the_slice_api_gives_the_same_file() {
 #[test]
 fn the_slice_api_refuses_segments_that_the_format_does_not_have() {
     let mut sealer = SegmentSealer::start(&key(), address(0), &CountingRandom::new(1)).unwrap();
-    assert!(matches!(
-        sealer.seal_in_place(&mut [0; 5], false),
-        Err(PieceError::SegmentLength { .. })
-    ));
-    sealer
-        .seal_in_place(&mut vec![0; FIRST_SEGMENT_PLAIN_BYTES], false)
-        .unwrap();
-    assert!(matches!(
-        sealer.seal_in_place(&mut [], true),
-        Err(PieceError::SegmentLength { .. })
-    ));
+    assert!(matches!(sealer.seal_in_place(&mut [0; 5], false), Err(PieceError::SegmentLength { .. })));
+    sealer.seal_in_place(&mut vec![0; FIRST_SEGMENT_PLAIN_BYTES], false).unwrap();
+    assert!(matches!(sealer.seal_in_place(&mut [], true), Err(PieceError::SegmentLength { .. })));
     assert!(matches!(
         sealer.seal_in_place(&mut vec![0; LATER_SEGMENT_PLAIN_BYTES + 1], true),
         Err(PieceError::TooLong { .. })
@@ -153,10 +142,7 @@ fn a_failed_write_ends_the_sealer() {
         }
     }
     let mut sealer = PieceSealer::start(Full, &key(), address(0), &CountingRandom::new(1)).unwrap();
-    assert!(matches!(
-        sealer.write_all(&plaintext(70_000)),
-        Err(PieceError::Write { .. })
-    ));
+    assert!(matches!(sealer.write_all(&plaintext(70_000)), Err(PieceError::Write { .. })));
     assert!(matches!(sealer.write_all(&[1]), Err(PieceError::Finished)));
     assert!(matches!(sealer.finish(), Err(PieceError::Finished)));
 }
@@ -164,41 +150,20 @@ fn a_failed_write_ends_the_sealer() {
 #[test]
 fn truncation_is_told_from_damage_and_from_a_wrong_key() {
     let sealed = seal(&plaintext(196_608));
-    assert!(
-        matches!(open(&sealed[..131_072]), Err(PieceError::Truncated)),
-        "at a segment's edge"
-    );
-    assert!(
-        matches!(open(&sealed[..65_536]), Err(PieceError::Truncated)),
-        "after the first segment"
-    );
-    assert!(
-        matches!(open(&sealed[..39]), Err(PieceError::Truncated)),
-        "inside the header"
-    );
-    assert!(
-        matches!(open(&sealed[..131_080]), Err(PieceError::ImpossibleLength { .. })),
-        "inside a tag"
-    );
-    assert!(
-        matches!(open(&sealed[..100_000]), Err(PieceError::Damaged { segment: 1 })),
-        "inside a segment"
-    );
+    assert!(matches!(open(&sealed[..131_072]), Err(PieceError::Truncated)), "at a segment's edge");
+    assert!(matches!(open(&sealed[..65_536]), Err(PieceError::Truncated)), "after the first segment");
+    assert!(matches!(open(&sealed[..39]), Err(PieceError::Truncated)), "inside the header");
+    assert!(matches!(open(&sealed[..131_080]), Err(PieceError::ImpossibleLength { .. })), "inside a tag");
+    assert!(matches!(open(&sealed[..100_000]), Err(PieceError::Damaged { segment: 1 })), "inside a segment");
     let cut = opener(&sealed[..100_000]).unwrap();
-    assert!(matches!(
-        cut.expect_sealed_bytes(sealed.len() as u64),
-        Err(PieceError::Truncated)
-    ));
+    assert!(matches!(cut.expect_sealed_bytes(sealed.len() as u64), Err(PieceError::Truncated)));
 
     let mut flipped = sealed.clone();
     flipped[70_000] ^= 1;
     assert!(matches!(open(&flipped), Err(PieceError::Damaged { segment: 1 })));
     let mut flipped = sealed.clone();
     flipped[50] ^= 1;
-    assert!(
-        matches!(open(&flipped), Err(PieceError::Damaged { segment: 0 })),
-        "a later segment proves the key"
-    );
+    assert!(matches!(open(&flipped), Err(PieceError::Damaged { segment: 0 })), "a later segment proves the key");
     let mut flipped = sealed.clone();
     flipped[5] ^= 1;
     assert!(matches!(open(&flipped), Err(PieceError::WrongKeyOrDamaged)), "the salt");
@@ -208,15 +173,9 @@ fn truncation_is_told_from_damage_and_from_a_wrong_key() {
 
     let wrong = DataKey::from_bytes([0x2b; 32]);
     let mut wrong_key = PieceOpener::open(Cursor::new(&sealed), &wrong, address(0)).unwrap();
-    assert!(matches!(
-        wrong_key.read_at(0, &mut [0; 1]),
-        Err(PieceError::WrongKeyOrDamaged)
-    ));
+    assert!(matches!(wrong_key.read_at(0, &mut [0; 1]), Err(PieceError::WrongKeyOrDamaged)));
     let mut wrong_index = PieceOpener::open(Cursor::new(&sealed), &key(), address(1)).unwrap();
-    assert!(matches!(
-        wrong_index.read_at(0, &mut [0; 1]),
-        Err(PieceError::WrongKeyOrDamaged)
-    ));
+    assert!(matches!(wrong_index.read_at(0, &mut [0; 1]), Err(PieceError::WrongKeyOrDamaged)));
 }
 
 #[test]
@@ -230,16 +189,28 @@ fn swapped_and_repeated_segments_are_damage() {
     assert!(matches!(open(&repeated), Err(PieceError::Damaged { segment: 2 })));
 }
 
+/// Tink stops reading behind a full last segment and accepts the file; we do not.
+#[test]
+fn bytes_behind_a_full_last_segment_are_refused() {
+    for bytes in [65_480, 131_000] {
+        let sealed = seal(&plaintext(bytes));
+        for appended in [1, 10, 100, 65_536] {
+            let mut longer = sealed.clone();
+            longer.extend_from_slice(&sealed[sealed.len() - appended..]);
+            assert!(open(&longer).is_err(), "{bytes} + {appended}");
+            let refused = opener(&longer).and_then(|piece| piece.expect_sealed_bytes(sealed.len() as u64));
+            assert!(matches!(refused, Err(PieceError::ImpossibleLength { .. })));
+        }
+    }
+}
+
 #[test]
 fn an_empty_piece_is_authenticated_when_read() {
     let sealed = seal(&[]);
     assert_eq!(opener(&sealed).unwrap().read_at(0, &mut [0; 8]).unwrap(), 0);
     let mut flipped = sealed;
     flipped[50] ^= 1;
-    assert!(matches!(
-        opener(&flipped).unwrap().read_at(0, &mut [0; 8]),
-        Err(PieceError::WrongKeyOrDamaged)
-    ));
+    assert!(matches!(opener(&flipped).unwrap().read_at(0, &mut [0; 8]), Err(PieceError::WrongKeyOrDamaged)));
 }
 
 #[test]
@@ -256,10 +227,7 @@ fn random_access_decrypts_only_what_it_touches() {
     assert_eq!(buffer[..10], plain[299_990..]);
     assert_eq!(piece.read_at(300_000, &mut buffer).unwrap(), 0);
     assert_eq!(piece.read_at(u64::MAX, &mut buffer).unwrap(), 0);
-    assert!(matches!(
-        piece.read_at(140_000, &mut buffer),
-        Err(PieceError::Damaged { segment: 2 })
-    ));
+    assert!(matches!(piece.read_at(140_000, &mut buffer), Err(PieceError::Damaged { segment: 2 })));
 }
 
 #[test]
