@@ -14,11 +14,9 @@ fn a_library_that_is_none_is_a_typed_error_and_leaves_room_for_the_right_one() {
     let text = folder.path().join("libonnxruntime.so");
     std::fs::write(&text, "not a library").unwrap();
     for path in [folder.path().join("nothing.so"), text, folder.path().to_owned()] {
-        assert!(
-            matches!(OrtEngine::open(&path), Err(EngineError::Library { .. })),
-            "{}",
-            path.display()
-        );
+        let refused = OrtEngine::open(&path).unwrap_err();
+        assert!(matches!(refused, EngineError::Library { .. }), "{}", path.display());
+        assert_eq!(refused.reason().code, ReasonCode::EngineMissing);
     }
     if let Some(other) = another_library() {
         let refused = OrtEngine::open(&other).unwrap_err();

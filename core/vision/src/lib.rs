@@ -1,1 +1,21 @@
 #![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod activation;
+mod analyser;
+mod blazeface;
+pub mod decode;
+mod detector;
+mod error;
+pub mod format;
+mod nms;
+mod placement;
+mod resize;
+mod ssd;
+mod tensor;
+mod upright;
+
+pub use analyser::{Analyser, AnalyserOptions, MonotonicMsFn, PICTURE_BYTES_MAX};
+pub use error::AnalyseError;
+pub use upright::upright_size;

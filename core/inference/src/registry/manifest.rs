@@ -120,6 +120,8 @@ pub struct InputContract {
     pub normalisation: Normalisation,
     /// How a picture of other proportions is fitted.
     pub resize: Resize,
+    /// With which filter.
+    pub resize_filter: ResizeFilter,
     /// The byte in the bars of a letterbox.
     #[serde(default)]
     pub letterbox_value: u8,
@@ -197,6 +199,14 @@ pub enum Resize {
     Stretch,
     /// One factor, in the middle, bars around.
     Letterbox,
+}
+
+/// The filter of a resize; always widened by the factor when it makes smaller, or fine patterns become noise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ResizeFilter {
+    /// A triangle two pixels wide.
+    Bilinear,
 }
 
 /// From which score on a box counts.

@@ -13,6 +13,6 @@ pub use decoder::{
 };
 pub use manifest::{
     ColourOrder, DataType, InputContract, Layout, MANIFEST_SCHEMA, Manifest, ManifestError, ModelEntry, NmsRule,
-    Normalisation, OutputContract, Resize, Thresholds, Tolerance, Variant,
+    Normalisation, OutputContract, Resize, ResizeFilter, Thresholds, Tolerance, Variant,
 };
 pub use verify::{VerifyError, verify};

@@ -1,0 +1,124 @@
+//! From a stored picture to findings: decoded once, every model run on it.
+
+use crate::{
+    AnalyseError,
+    decode::{self, Pixels, Wanted},
+    detector::Detector,
+};
+use fast_image_resize::Resizer;
+use snaptrak_domain::{
+    Finding, ReasonCode,
+    engine::{Accelerator, Engine, LoadOptions},
+    sealed_reader::SealedReader,
+};
+use snaptrak_inference::Manifest;
+use std::{path::Path, sync::Arc};
+
+/// Bytes of a picture's file. Above every phone's JPEG (a 108 MP one has 30 MB) and most PNGs; the whole file is in memory
+/// while it is decoded.
+pub const PICTURE_BYTES_MAX: u64 = 128 * 1024 * 1024;
+
+/// Milliseconds of a clock that only goes forward; its zero is anywhere.
+pub type MonotonicMsFn = Arc<dyn Fn() -> f64 + Send + Sync>;
+
+/// What runs, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AnalyserOptions {
+    /// Ids of the models to run, in this order; `None` for all of the manifest.
+    pub models: Option<Vec<String>>,
+    /// Where they run.
+    pub accelerator: Accelerator,
+    /// Threads of one run.
+    pub threads: usize,
+}
+
+impl Default for AnalyserOptions {
+    /// All models on the processor, two threads: the fast cores of a cheap phone.
+    fn default() -> Self {
+        Self { models: None, accelerator: Accelerator::Cpu, threads: 2 }
+    }
+}
+
+/// Loaded models, ready for pictures. Holds their weights; drop it when there is nothing to analyse.
+pub struct Analyser {
+    detectors: Vec<Detector>,
+    resizer: Resizer,
+    now_ms: MonotonicMsFn,
+}
+
+impl Analyser {
+    /// Checks the files of the selected models against the manifest and loads them.
+    ///
+    /// # Errors
+    /// `model_missing`, `model_damaged`, `engine_missing`: what a step parks with.
+    pub fn new(
+        engine: &dyn Engine,
+        manifest: &Manifest,
+        models: &Path,
+        options: &AnalyserOptions,
+        now_ms: MonotonicMsFn,
+    ) -> Result<Self, AnalyseError> {
+        let load_options = LoadOptions { accelerator: options.accelerator, threads: options.threads };
+        let load = |entry| Detector::load(engine, models, entry, load_options);
+        let detectors = match &options.models {
+            None => manifest.models.iter().map(load).collect::<Result<_, _>>()?,
+            Some(ids) => {
+                let missing = |id: &String| AnalyseError::new(ReasonCode::ModelMissing).with("model", id);
+                let entry = |id: &String| manifest.model(id).ok_or_else(|| missing(id));
+                ids.iter().map(|id| load(entry(id)?)).collect::<Result<_, _>>()?
+            }
+        };
+        Ok(Self { detectors, resizer: Resizer::new(), now_ms })
+    }
+
+    /// Findings of a sealed asset, one for each model; boxes in pixels of the upright original, best first.
+    ///
+    /// `StageMs::decode` covers opening and decoding and is the same number in every finding: it is done once.
+    pub fn analyse(&mut self, reader: &mut dyn SealedReader) -> Result<Vec<Finding>, AnalyseError> {
+        let started = (self.now_ms)();
+        check_first_bytes(reader)?;
+        let bytes = reader.read_all(PICTURE_BYTES_MAX)?;
+        self.analyse_from(&bytes, started)
+    }
+
+    /// Findings of a picture in memory.
+    pub fn analyse_bytes(&mut self, bytes: &[u8]) -> Result<Vec<Finding>, AnalyseError> {
+        let started = (self.now_ms)();
+        self.analyse_from(bytes, started)
+    }
+
+    fn analyse_from(&mut self, bytes: &[u8], started_ms: f64) -> Result<Vec<Finding>, AnalyseError> {
+        let header = decode::header(bytes)?;
+        let pixels = self.decode(bytes, &header)?;
+        let decode_ms = (self.now_ms)() - started_ms;
+        let (resizer, now_ms) = (&mut self.resizer, &*self.now_ms);
+        self.detectors.iter_mut().map(|detector| detector.find(resizer, &header, &pixels, decode_ms, now_ms)).collect()
+    }
+
+    fn decode(&self, bytes: &[u8], header: &decode::Header) -> Result<Pixels, AnalyseError> {
+        let least = Wanted { width: 1, height: 1 };
+        let wanted = self.detectors.iter().map(|detector| detector.wanted(header)).fold(least, |most, wanted| Wanted {
+            width: most.width.max(wanted.width),
+            height: most.height.max(wanted.height),
+        });
+        decode::pixels(bytes, header, wanted)
+    }
+}
+
+/// A video or a text must not be opened whole to learn that it is no picture.
+fn check_first_bytes(reader: &mut dyn SealedReader) -> Result<(), AnalyseError> {
+    use crate::format::{Format, SNIFF_BYTES};
+    let mut first = [0_u8; SNIFF_BYTES];
+    let mut filled = 0;
+    while filled < first.len() {
+        match reader.read_at(filled as u64, &mut first[filled..])? {
+            0 => break,
+            count => filled += count,
+        }
+    }
+    match Format::of(&first[..filled]) {
+        Some(Format::Jpeg | Format::Png | Format::WebP) => Ok(()),
+        Some(Format::Foreign(name)) => Err(AnalyseError::decoder_missing(name)),
+        None => Err(AnalyseError::not_a_picture()),
+    }
+}

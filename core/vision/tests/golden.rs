@@ -1,0 +1,68 @@
+//! Real photos against `models/golden.json`, which an implementation that shares nothing with this one has written.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use serde::Deserialize;
+use snaptrak_domain::FindingBox;
+use snaptrak_inference::{Manifest, ModelEntry};
+use std::{collections::BTreeSet, path::Path};
+
+#[derive(Deserialize)]
+struct Answer {
+    picture: String,
+    model_id: String,
+    boxes: Vec<FindingBox>,
+}
+
+fn answers() -> Vec<Answer> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/golden.json");
+    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+}
+
+fn overlap(a: &FindingBox, b: &FindingBox) -> f32 {
+    let along =
+        |a0: f32, a_length: f32, b0: f32, b_length: f32| ((a0 + a_length).min(b0 + b_length) - a0.max(b0)).max(0.0);
+    let both = along(a.x, a.w, b.x, b.w) * along(a.y, a.h, b.y, b.h);
+    both / (a.w * a.h + b.w * b.h - both)
+}
+
+/// Every box of `from` that is not so close to the threshold that it may be missing has its like in `into`.
+fn missing(model: &ModelEntry, from: &[FindingBox], into: &[FindingBox]) -> Vec<String> {
+    let tolerance = model.tolerance.unwrap();
+    let sure = |found: &&FindingBox| found.score > model.thresholds.score + tolerance.score_abs;
+    let alike = |a: &FindingBox, b: &FindingBox| {
+        a.label == b.label && (a.score - b.score).abs() <= tolerance.score_abs && overlap(a, b) >= tolerance.iou_min
+    };
+    let lonely = from.iter().filter(sure).filter(|found| into.iter().filter(|other| alike(found, other)).count() != 1);
+    lonely.map(|found| format!("{found:?}")).collect()
+}
+
+#[test]
+fn every_model_finds_on_every_picture_what_the_reference_finds() {
+    let manifest = Manifest::load(&common::models()).unwrap();
+    let mut analyser = common::analyser();
+    let answers = answers();
+    let (mut least_overlap, mut largest_difference) = (1.0_f32, 0.0_f32);
+    for name in answers.iter().map(|answer| &answer.picture).collect::<BTreeSet<_>>() {
+        let findings = analyser.analyse_bytes(&common::picture(name)).unwrap();
+        for answer in answers.iter().filter(|answer| answer.picture == *name) {
+            let finding = findings.iter().find(|finding| finding.model_id == answer.model_id).unwrap();
+            let model = manifest.model(&answer.model_id).unwrap();
+            assert_eq!(missing(model, &answer.boxes, &finding.boxes), Vec::<String>::new(), "not found in {name}");
+            assert_eq!(missing(model, &finding.boxes, &answer.boxes), Vec::<String>::new(), "too much in {name}");
+            for (ours, theirs) in finding.boxes.iter().zip(&answer.boxes) {
+                least_overlap = least_overlap.min(overlap(ours, theirs));
+                largest_difference = largest_difference.max((ours.score - theirs.score).abs());
+            }
+            assert!(finding.boxes.is_sorted_by(|a, b| a.score >= b.score), "best first");
+            assert_eq!(finding.task, model.task);
+            assert_eq!(finding.model_sha256, model.variant_for("ort").unwrap().sha256);
+            assert!(finding.engine.starts_with("onnxruntime 1."));
+            assert_eq!((&*finding.accelerator_asked, &*finding.accelerator_ran), ("cpu", "cpu"));
+        }
+    }
+    // The tolerances of the manifest are for phones and accelerators; on this engine both implementations are closer.
+    assert!(least_overlap > 0.9, "least overlap {least_overlap}");
+    assert!(largest_difference < 0.02, "largest difference {largest_difference}");
+}
