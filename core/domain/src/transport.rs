@@ -123,6 +123,9 @@ pub enum TransferError {
     /// The file that was to be sent cannot be read.
     #[error("the file to send cannot be read")]
     Source,
+    /// Plain HTTP to a host that is not this machine; nothing was sent.
+    #[error("plain HTTP is refused beyond this machine")]
+    PlainHttp,
     /// The answer is longer than allowed, or no HTTP.
     #[error("the answer is not what was expected")]
     Malformed,

@@ -1,1 +1,35 @@
 #![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
+
+pub mod api;
+mod cancel;
+mod client;
+mod countersign;
+mod enrol;
+mod error;
+mod line;
+mod observer;
+pub mod origin;
+mod report;
+pub mod reqwest_transport;
+mod session;
+mod trust;
+mod tus;
+mod verdict;
+mod window;
+
+#[cfg(test)]
+mod testing;
+
+pub use api::ApiError;
+pub use api::devices::Device;
+pub use cancel::CancelToken;
+pub use client::{SyncClient, SyncParts};
+pub use enrol::{EnrolRequest, Enrolled};
+pub use error::SyncError;
+pub use observer::{Quiet, SyncObserver, SyncPhase, SyncProgress};
+pub use origin::{Origin, OriginError};
+pub use report::{Budget, StoppedBecause, SyncReport};
+pub use reqwest_transport::{ReqwestTransport, TransportError, TransportSettings};
+pub use trust::{recipients, stored_recipients};

@@ -1,0 +1,88 @@
+//! The crate's one object: it holds the parts that a host gives and lends them to one operation at a time.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+
+use snaptrak_domain::queue_store::QueueStore;
+use snaptrak_domain::transport::Transport;
+use snaptrak_domain::{Clock, Random};
+
+use crate::cancel::CancelToken;
+use crate::enrol::{self, EnrolRequest, Enrolled};
+use crate::error::SyncError;
+use crate::line::{Pace, RealPace};
+use crate::observer::SyncObserver;
+use crate::report::{Budget, SyncReport};
+use crate::window;
+
+/// What sync needs of its surroundings.
+#[derive(Clone)]
+pub struct SyncParts {
+    /// The queue.
+    pub store: Arc<dyn QueueStore>,
+    /// Who performs requests.
+    pub transport: Arc<dyn Transport>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Chance, for spreading retries.
+    pub random: Arc<dyn Random>,
+}
+
+/// Brings captures to the API. Every call blocks its thread until it is done; windows and sign-ins exclude each other.
+pub struct SyncClient {
+    pub(crate) parts: SyncParts,
+    pub(crate) pace: Arc<dyn Pace>,
+    /// Held by whoever talks to the server: two windows would send everything twice.
+    busy: Mutex<()>,
+}
+
+impl SyncClient {
+    /// A client of these parts. Nothing runs until it is asked to.
+    #[must_use]
+    pub fn new(parts: SyncParts) -> Self {
+        Self { parts, pace: Arc::new(RealPace), busy: Mutex::new(()) }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn with_pace(parts: SyncParts, pace: Arc<dyn Pace>) -> Self {
+        Self { parts, pace, busy: Mutex::new(()) }
+    }
+
+    /// Does the most valuable work that fits into the budget and says what is left. What could not be done of one item is in
+    /// the queue with its reason; an error here concerns the whole, for example that the store cannot be read.
+    pub fn run_window(
+        &self,
+        budget: &Budget,
+        cancel: &CancelToken,
+        observer: &dyn SyncObserver,
+    ) -> Result<SyncReport, SyncError> {
+        let _busy = match self.busy.try_lock() {
+            Ok(guard) => guard,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return Err(SyncError::AlreadyRunning),
+        };
+        window::run(self, budget, cancel, observer)
+    }
+
+    /// Creates an account, signs in and registers this device.
+    pub fn sign_up(&self, request: &EnrolRequest, cancel: &CancelToken) -> Result<Enrolled, SyncError> {
+        let _busy = self.lock();
+        enrol::sign_up(self, request, cancel)
+    }
+
+    /// Signs in with an account that exists and registers this device.
+    pub fn sign_in(&self, request: &EnrolRequest, cancel: &CancelToken) -> Result<Enrolled, SyncError> {
+        let _busy = self.lock();
+        enrol::sign_in(self, request, cancel)
+    }
+
+    /// Ends the session here, and at the server if it can be reached. The enrolment and everything captured stay.
+    pub fn sign_out(&self, cancel: &CancelToken) -> Result<(), SyncError> {
+        let _busy = self.lock();
+        enrol::sign_out(self, cancel)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, ()> {
+        // The lock guards nothing but the turn, so a panic under it leaves nothing half done.
+        self.busy.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,215 @@
+//! Signing up and signing in: account, session, the organisation's keys, this device; then all of it saved at once.
+//!
+//! The trust bundle is judged before the device is registered and before anything is saved: against the root that the app
+//! gave, or the one pinned earlier, else any root that signed its own bundle is taken, and the enrolment records that it was
+//! trusted on first use. A kill in between leaves an account without this device; signing in finishes it.
+
+use snaptrak_domain::queue_store::{Enrolment, QueueStore};
+use snaptrak_domain::{AccountId, DeviceId, OrganisationId, Secret, Sha256Digest};
+use snaptrak_seal::{AcceptedTrust, TrustAnchor, TrustError, accept_trust_bundle};
+
+use crate::api::devices::{Device, plan_register, read_register};
+use crate::api::sessions::{OpenedSession, plan_sign_in, plan_sign_out, read_session, read_sign_out};
+use crate::api::trust::{plan_fetch, read_fetch};
+use crate::api::{ApiError, Call, accounts};
+use crate::cancel::CancelToken;
+use crate::client::SyncClient;
+use crate::error::SyncError;
+use crate::line::Line;
+use crate::origin::Origin;
+use crate::trust;
+
+/// Who signs in from which device.
+#[derive(Debug, Clone)]
+pub struct EnrolRequest {
+    /// The API's address.
+    pub server: String,
+    /// The account's e-mail address.
+    pub email: String,
+    /// Its password, UTF-8.
+    pub password: Secret,
+    /// The person's name (sign-up only).
+    pub name: Option<String>,
+    /// SHA-256 of the organisation's raw root key, if the app knows it.
+    pub trust_root: Option<Sha256Digest>,
+    /// This device.
+    pub device: Device,
+}
+
+/// Who this device works for now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Enrolled {
+    /// The account.
+    pub account_id: AccountId,
+    /// Its organisation.
+    pub organisation_id: OrganisationId,
+    /// This device.
+    pub device_id: DeviceId,
+    /// The root that is pinned from now on.
+    pub trust_root: Sha256Digest,
+    /// It was given; otherwise it was trusted on first use, which a person should be told.
+    pub trust_root_given: bool,
+}
+
+struct Flow<'a> {
+    line: Line<'a>,
+    origin: Origin,
+    store: &'a dyn QueueStore,
+}
+
+pub(crate) fn sign_up(
+    client: &SyncClient,
+    request: &EnrolRequest,
+    cancel: &CancelToken,
+) -> Result<Enrolled, SyncError> {
+    let mut flow = Flow::new(client, request, cancel)?;
+    let password = password_text(request)?;
+    let call = Call { origin: &flow.origin, id: flow.line.next_id(), access: None };
+    let plan = accounts::plan_create_account(&call, &request.email, password, request.name.as_deref());
+    let response = flow.line.exchange(plan, None)?;
+    let account = accounts::read_create_account(&response)?;
+    tracing::info!(account = %account.account_id, "account created");
+    flow.enrol(request)
+}
+
+pub(crate) fn sign_in(
+    client: &SyncClient,
+    request: &EnrolRequest,
+    cancel: &CancelToken,
+) -> Result<Enrolled, SyncError> {
+    Flow::new(client, request, cancel)?.enrol(request)
+}
+
+pub(crate) fn sign_out(client: &SyncClient, cancel: &CancelToken) -> Result<(), SyncError> {
+    let store = client.parts.store.as_ref();
+    let (Some(enrolment), Some(tokens)) = (store.enrolment()?, store.tokens()?) else {
+        return Ok(());
+    };
+    let origin = Origin::parse(&enrolment.server)?;
+    let mut line = client.line(cancel);
+    let call = Call { origin: &origin, id: line.next_id(), access: Some(&tokens.access) };
+    let plan = plan_sign_out(&call);
+    // The server is told if it listens; not being heard must not keep anyone signed in here.
+    let told = line.exchange(plan, None).map_err(SyncError::from).and_then(|response| Ok(read_sign_out(&response)?));
+    if let Err(error) = told {
+        tracing::info!(%error, "signed out here only");
+    }
+    store.save_tokens(None)?;
+    Ok(())
+}
+
+fn password_text(request: &EnrolRequest) -> Result<&str, SyncError> {
+    std::str::from_utf8(request.password.expose()).map_err(|_| {
+        SyncError::Api(ApiError {
+            status: 0,
+            code: "bad_credentials".to_owned(),
+            message: "the password is not UTF-8".to_owned(),
+            retry_after_ms: None,
+        })
+    })
+}
+
+impl SyncClient {
+    pub(crate) fn line<'a>(&'a self, cancel: &'a CancelToken) -> Line<'a> {
+        Line::new(self.parts.transport.as_ref(), self.parts.clock.as_ref(), self.pace.as_ref(), cancel)
+    }
+}
+
+impl<'a> Flow<'a> {
+    fn new(client: &'a SyncClient, request: &EnrolRequest, cancel: &'a CancelToken) -> Result<Self, SyncError> {
+        let origin = Origin::parse(&request.server)?;
+        Ok(Self { line: client.line(cancel), origin, store: client.parts.store.as_ref() })
+    }
+
+    fn enrol(mut self, request: &EnrolRequest) -> Result<Enrolled, SyncError> {
+        let known = self.store.enrolment()?;
+        let session = self.open_session(request)?;
+        if known.as_ref().is_some_and(|known| known.account_id != session.account_id) {
+            return Err(SyncError::OtherAccount);
+        }
+        let bundle = self.fetch_trust()?;
+        let (accepted, given) = self.judge(request, known.as_ref(), &session, &bundle)?;
+        self.register(request, &session)?;
+        let enrolment = Enrolment {
+            server: self.origin.to_string(),
+            account_id: session.account_id,
+            organisation_id: session.organisation_id,
+            device_id: request.device.device_id,
+            trust_root: accepted.anchor.root,
+            trust_root_given: given,
+        };
+        self.store.save_enrolment(&enrolment, &bundle)?;
+        self.store.save_tokens(Some(&session.tokens))?;
+        self.store.set_sync_block(None)?;
+        tracing::info!(device = %enrolment.device_id, organisation = %enrolment.organisation_id, "enrolled");
+        Ok(Enrolled {
+            account_id: enrolment.account_id,
+            organisation_id: enrolment.organisation_id,
+            device_id: enrolment.device_id,
+            trust_root: enrolment.trust_root,
+            trust_root_given: enrolment.trust_root_given,
+        })
+    }
+
+    fn open_session(&mut self, request: &EnrolRequest) -> Result<OpenedSession, SyncError> {
+        let call = Call { origin: &self.origin, id: self.line.next_id(), access: None };
+        let plan = plan_sign_in(&call, &request.email, password_text(request)?);
+        let response = self.line.exchange(plan, None)?;
+        Ok(read_session(&response)?)
+    }
+
+    fn fetch_trust(&mut self) -> Result<Vec<u8>, SyncError> {
+        let call = Call { origin: &self.origin, id: self.line.next_id(), access: None };
+        let plan = plan_fetch(&call);
+        let response = self.line.exchange(plan, None)?;
+        Ok(read_fetch(&response)?.to_vec())
+    }
+
+    /// The bundle under the root that was given, else under the one pinned earlier, else under its own.
+    fn judge(
+        &self,
+        request: &EnrolRequest,
+        known: Option<&Enrolment>,
+        session: &OpenedSession,
+        bundle: &[u8],
+    ) -> Result<(AcceptedTrust, bool), SyncError> {
+        if let (Some(given), Some(known)) = (request.trust_root, known) {
+            if given != known.trust_root {
+                return Err(SyncError::OtherRoot { expected: given, found: known.trust_root });
+            }
+        }
+        let given = request.trust_root.is_some() || known.is_some_and(|known| known.trust_root_given);
+        let stored = self.store.trust_bundle()?;
+        let mut anchor = match (known, request.trust_root) {
+            (Some(known), _) => trust::anchor(known.trust_root, stored.as_deref())?,
+            (None, Some(root)) => TrustAnchor::pin(root),
+            // First use: the bundle's own root, whatever it is.
+            (None, None) => {
+                let now = self.line.clock.now();
+                let root = accept_trust_bundle(bundle, None, now)?.anchor.root;
+                tracing::warn!(%root, "the organisation's root key is trusted on first use");
+                TrustAnchor::pin(root)
+            }
+        };
+        anchor.organisation_id = Some(session.organisation_id);
+        let accepted = accept_trust_bundle(bundle, Some(&anchor), self.line.clock.now()).map_err(|error| {
+            let shown = accept_trust_bundle(bundle, None, self.line.clock.now()).map(|other| other.anchor.root);
+            match (error, shown) {
+                (TrustError::UntrustedRoot, Ok(found)) => SyncError::OtherRoot { expected: anchor.root, found },
+                (error, _) => SyncError::Trust(error),
+            }
+        })?;
+        if accepted.body.upload_key().is_none() {
+            return Err(TrustError::Malformed { reason: "no active upload key" }.into());
+        }
+        Ok((accepted, given))
+    }
+
+    fn register(&mut self, request: &EnrolRequest, session: &OpenedSession) -> Result<(), SyncError> {
+        let access = Some(&session.tokens.access);
+        let call = Call { origin: &self.origin, id: self.line.next_id(), access };
+        let plan = plan_register(&call, &request.device);
+        let response = self.line.exchange(plan, None)?;
+        Ok(read_register(&response)?)
+    }
+}
