@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 /// Options before or after any command.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Options of every command")]
 pub(crate) struct Globals {
     /// Folder of the store
     #[arg(long, global = true, env = "SNAPTRAK_STORE", value_name = "DIR", hide_env_values = true)]
@@ -27,35 +28,14 @@ pub(crate) struct Globals {
     pub(crate) verbose: u8,
 
     /// Folder with manifest.json and the models that it names
-    #[arg(
-        long,
-        global = true,
-        env = "SNAPTRAK_MODELS",
-        value_name = "DIR",
-        hide_env_values = true,
-        help_heading = "Inference"
-    )]
+    #[arg(long, global = true, env = "SNAPTRAK_MODELS", value_name = "DIR", hide_env_values = true)]
     pub(crate) models: Option<PathBuf>,
 
     /// The ONNX Runtime library
-    #[arg(
-        long,
-        global = true,
-        env = "SNAPTRAK_ONNXRUNTIME",
-        value_name = "FILE",
-        hide_env_values = true,
-        help_heading = "Inference"
-    )]
+    #[arg(long, global = true, env = "SNAPTRAK_ONNXRUNTIME", value_name = "FILE", hide_env_values = true)]
     pub(crate) runtime_library: Option<PathBuf>,
 
     /// Certificates (PEM) of servers that are trusted besides the platform's
-    #[arg(
-        long,
-        global = true,
-        env = "SNAPTRAK_TRUSTED_ROOT",
-        value_name = "FILE",
-        hide_env_values = true,
-        help_heading = "Network"
-    )]
+    #[arg(long, global = true, env = "SNAPTRAK_TRUSTED_ROOT", value_name = "FILE", hide_env_values = true)]
     pub(crate) trusted_root: Option<PathBuf>,
 }

@@ -5,7 +5,7 @@ use crate::error::Error;
 use rustix::event::{PollFd, PollFlags, poll};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use std::{
-    io,
+    io::{self, Read},
     os::{
         fd::{AsFd, BorrowedFd},
         unix::net::UnixStream,
@@ -43,6 +43,16 @@ impl Interrupt {
     /// Whether a signal came.
     pub(crate) fn asked(&self) -> bool {
         self.asked.load(Ordering::Relaxed)
+    }
+
+    /// Runs `stop` when a signal comes, on a thread of its own that ends with the process.
+    pub(crate) fn then(self, stop: impl FnOnce() + Send + 'static) {
+        std::thread::spawn(move || {
+            // One byte comes with each signal; nothing else is ever written here.
+            if (&self.wake).read_exact(&mut [0]).is_ok() {
+                stop();
+            }
+        });
     }
 
     /// Waits until `source` can be read or has ended; `false` when a signal came first.

@@ -38,7 +38,7 @@ pub(crate) const CAPTURE_SCHEMA: &str = "snaptrak.capture/1";
 impl From<&Captured> for CaptureEntry {
     fn from(captured: &Captured) -> Self {
         Self {
-            id: captured.id,
+            id: captured.capture_id,
             kind: captured.kind,
             asset_id: captured.asset_id,
             bytes: captured.bytes,

@@ -1,6 +1,6 @@
 //! Sentences for codes, in English. The SDK says codes with parameters; a language is the app's, and this is an app.
 
-use snaptrak::ReasonCode;
+use snaptrak::{ReasonCode, StoppedBecause};
 
 /// Why a path was not captured.
 pub(crate) fn of_refusal(code: &str) -> &str {
@@ -55,6 +55,30 @@ pub(crate) fn of_reason(code: ReasonCode) -> &'static str {
         R::WithheldByPolicy => "a policy keeps it on this device",
         R::Cancelled => "somebody took it back",
         R::Verified => "everything is done: the server signed that it holds the same bytes",
+    }
+}
+
+/// Why a sync ended, and what to do next where there is something to do.
+pub(crate) fn of_stop(reason: StoppedBecause) -> &'static str {
+    use StoppedBecause as S;
+    match reason {
+        S::Done => "Everything is at the server.",
+        S::BudgetTime => "The time that was granted is over. Run it again to go on.",
+        S::BudgetBytes => "The bytes that were granted are used. Run it again to go on.",
+        S::Offline => "The server cannot be reached. Everything waits safely; run it again when there is a network.",
+        S::SignedOut => "The session is over. Run `snaptrak sign-in`; everything waits safely.",
+        S::NotEnrolled => "This device belongs to no account yet. Run `snaptrak sign-up` or `snaptrak sign-in`.",
+        S::TrustNotChained => {
+            "The organisation's keys do not chain to the root that this device trusts. Nothing is sent; ask the organisation."
+        }
+        S::TrustExpired => {
+            "The organisation's keys ran out. Everything waits safely; ask the organisation to renew them."
+        }
+        S::WaitingForRetry => "What is left waits for its next try. Run it again later.",
+        S::VerificationPending => "The server has not finished checking. Run it again later.",
+        S::Parked => "What is left was set aside: `snaptrak status` says why.",
+        S::Cancelled => "It was stopped. Run it again to go on.",
+        S::StorageFull => "The disk of this device is full. Free space and run it again.",
     }
 }
 

@@ -18,7 +18,6 @@ const TEXT_BYTES_MAX: u64 = 4 * 65_536 + 1;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// The text; `-` reads it from standard input
-    #[arg(allow_hyphen_values = true)]
     text: String,
     #[command(flatten)]
     labels: Labels,

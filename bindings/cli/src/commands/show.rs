@@ -29,7 +29,8 @@ struct AssetShape {
     rendition: Rendition,
     state: AssetState,
     bytes: u64,
-    sha256: Sha256Digest,
+    /// Known once the asset is whole: a recording that goes on has none.
+    sha256: Option<Sha256Digest>,
     pieces: Vec<PieceShape>,
 }
 
@@ -58,6 +59,8 @@ struct FindingShape {
 #[derive(Serialize)]
 struct StepShape {
     step: StepKind,
+    /// Which piece it sends, if it sends one.
+    piece: Option<u32>,
     state: StepState,
     attempts: u32,
     code: Option<ReasonCode>,
@@ -115,7 +118,8 @@ fn finding(finding: Finding) -> FindingShape {
 
 fn step(step: StepDetail) -> StepShape {
     StepShape {
-        step: step.kind,
+        step: step.step,
+        piece: step.piece,
         state: step.state,
         attempts: step.attempts,
         code: step.reason.map(|reason| reason.code),
@@ -133,7 +137,7 @@ fn words(shape: &Shape) -> String {
                 asset.state.as_str().to_owned(),
                 human::size(asset.bytes),
                 asset.pieces.len().to_string(),
-                asset.sha256.to_string(),
+                asset.sha256.map(|digest| digest.to_string()).unwrap_or_default(),
             ]
         })
         .collect();
@@ -144,7 +148,7 @@ fn words(shape: &Shape) -> String {
         .iter()
         .map(|step| {
             [
-                step.step.as_str().to_owned(),
+                step_name(step),
                 step.state.as_str().to_owned(),
                 step.attempts.to_string(),
                 step.code.map(sentences::of_reason).unwrap_or_default().to_owned(),
@@ -153,6 +157,13 @@ fn words(shape: &Shape) -> String {
         .collect();
     blocks.push(human::table(["STEP", "STATE", "TRIES", ""], &steps));
     blocks.join("\n\n")
+}
+
+fn step_name(step: &StepShape) -> String {
+    match step.piece {
+        Some(index) => format!("{} {index}", step.step.as_str()),
+        None => step.step.as_str().to_owned(),
+    }
 }
 
 fn metadata_words(metadata: &CaptureMetadata) -> String {

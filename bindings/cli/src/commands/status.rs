@@ -2,7 +2,7 @@
 
 use crate::{error::Error, exit::Exit, globals::Globals, human, output::Output, session, words as sentences};
 use serde::Serialize;
-use snaptrak::{CaptureId, ReasonCode, StoreStatus};
+use snaptrak::{CaptureId, ParkedStep, ReasonCode, StepKind, StoreStatus};
 use std::collections::BTreeMap;
 
 #[derive(Serialize)]
@@ -18,12 +18,13 @@ struct Shape {
 #[derive(Serialize)]
 struct Parked {
     id: CaptureId,
+    step: StepKind,
     code: ReasonCode,
 }
 
 #[derive(Serialize)]
 struct StoreShape {
-    schema_version: u32,
+    schema_version: u64,
     cipher_version: String,
     bytes: u64,
 }
@@ -36,17 +37,21 @@ pub(crate) fn run(globals: &Globals, output: &Output) -> Result<Exit, Error> {
 
 fn shape(status: StoreStatus) -> Shape {
     Shape {
-        by_state: status.by_state.iter().map(|(state, count)| (state.as_str(), *count)).collect(),
+        by_state: status.by_state,
         waiting: status.waiting,
         waiting_bytes: status.waiting_bytes,
         oldest_ms: status.oldest.map(|moment| moment.0),
-        parked: status.parked.iter().map(|parked| Parked { id: parked.id, code: parked.code }).collect(),
+        parked: status.parked.iter().map(parked).collect(),
         store: StoreShape {
             schema_version: status.schema_version,
             cipher_version: status.cipher_version,
             bytes: status.bytes,
         },
     }
+}
+
+fn parked(parked: &ParkedStep) -> Parked {
+    Parked { id: parked.id, step: parked.step, code: parked.code }
 }
 
 fn words(shape: &Shape) -> String {
@@ -63,12 +68,15 @@ fn words(shape: &Shape) -> String {
         lines.push(format!("\n{} wait for the server, {size} sealed{}", shape.waiting, oldest.unwrap_or_default()));
     }
     if !shape.parked.is_empty() {
-        let rows: Vec<[String; 2]> = shape
+        let rows: Vec<[String; 3]> = shape
             .parked
             .iter()
-            .map(|parked| [parked.id.to_string(), sentences::of_reason(parked.code).to_owned()])
+            .map(|parked| {
+                let sentence = sentences::of_reason(parked.code).to_owned();
+                [parked.id.to_string(), parked.step.as_str().to_owned(), sentence]
+            })
             .collect();
-        lines.push(format!("\n{}", human::table(["SET ASIDE", "BECAUSE"], &rows)));
+        lines.push(format!("\n{}", human::table(["SET ASIDE", "STEP", "BECAUSE"], &rows)));
     }
     let store = &shape.store;
     lines.push(format!(

@@ -17,7 +17,7 @@ struct Shape {
     id: CaptureId,
     state: AssetState,
     code: ReasonCode,
-    since_ms: Option<i64>,
+    since_ms: i64,
     next_try_ms: Option<i64>,
     unblocked_by: &'static str,
     server_status: Option<u16>,
@@ -35,7 +35,7 @@ fn shape(id: CaptureId, why: Why) -> Shape {
         id,
         state: why.state,
         code: why.reason.code,
-        since_ms: why.since.map(|moment| moment.0),
+        since_ms: why.since.0,
         next_try_ms: why.next_try.map(|moment| moment.0),
         unblocked_by: why.reason.code.unblocked_by(),
         server_status: why.reason.server_status,
@@ -51,9 +51,7 @@ fn words(shape: &Shape) -> String {
     for (name, value) in &shape.parameters {
         lines.push(human::printable(&format!("{name}: {value}")));
     }
-    if let Some(since) = shape.since_ms {
-        lines.push(format!("since {} UTC", human::moment(since)));
-    }
+    lines.push(format!("since {} UTC", human::moment(shape.since_ms)));
     if let Some(next) = shape.next_try_ms {
         lines.push(format!("tried again after {} UTC", human::moment(next)));
     }

@@ -1,0 +1,85 @@
+//! `record`: standard input, piece by piece.
+
+use crate::program::{Place, Ran, assert_fails, one_object, ran, run, sha256_hex};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use std::{
+    fs::File,
+    io::{BufRead, BufReader, Read, Write},
+    process::{Child, Stdio},
+};
+
+/// Plaintext of a full piece.
+const PIECE_BYTES: usize = 33_554_432;
+
+fn lines(ran: &Ran) -> Vec<Value> {
+    String::from_utf8_lossy(&ran.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn a_stream_becomes_a_capture_of_the_kind_that_was_said() {
+    let place = Place::with_store();
+    let input = place.file("input", b"sound");
+    let recorded = |json: &str| {
+        let mut program = place.program(["record", "--kind", "audio", "--note", "pump", json]);
+        run(program.stdin(File::open(&input).unwrap()))
+    };
+    let (exit, answer) = one_object(recorded("--json"));
+    assert_eq!((exit, &answer["schema"]), (0, &json!("snaptrak.capture/1")));
+    let entry = &answer["captures"][0];
+    assert_eq!((&entry["kind"], &entry["bytes"], &entry["state"]), (&json!("audio"), &json!(5), &json!("saved")));
+    assert_eq!(entry["sha256"], json!(sha256_hex(b"sound")));
+
+    let lines = lines(&recorded("--jsonl"));
+    assert_eq!((&lines[0]["piece"], &lines[0]["bytes"]), (&json!(0), &json!(5)), "{lines:?}");
+    assert_eq!(lines[1]["captures"][0]["sha256"], json!(sha256_hex(b"sound")));
+    assert_fails(|| place.program(["record", "--kind", "audio"]), 1, "empty_file");
+}
+
+/// A program that records and has made its first piece durable: the store is open.
+fn recording(place: &Place) -> (Child, BufReader<std::process::ChildStdout>) {
+    let mut program = place.program(["record", "--kind", "video", "--jsonl"]);
+    let mut child = program.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    child.stdin.as_mut().unwrap().write_all(&vec![7; PIECE_BYTES + 1000]).unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    stdout.read_line(&mut line).unwrap();
+    let line: Value = serde_json::from_str(&line).unwrap();
+    assert_eq!((&line["piece"], &line["bytes"]), (&json!(0), &json!(PIECE_BYTES)));
+    (child, stdout)
+}
+
+fn end(child: Child, mut stdout: BufReader<std::process::ChildStdout>) -> Ran {
+    let mut rest = Vec::new();
+    stdout.read_to_end(&mut rest).unwrap();
+    let mut ended = ran(child.wait_with_output().unwrap());
+    ended.stdout = rest;
+    ended
+}
+
+#[test]
+fn a_second_process_is_told_that_the_store_is_in_use() {
+    let place = Place::with_store();
+    let (mut child, stdout) = recording(&place);
+    assert_fails(|| place.program(["list"]), 8, "in_use");
+    assert_fails(|| place.program(["capture", "/dev/null"]), 8, "in_use");
+    drop(child.stdin.take());
+    let ended = end(child, stdout);
+    assert_eq!(ended.exit, 0, "{}", ended.stderr);
+    let lines = lines(&ended);
+    assert_eq!((&lines[0]["piece"], &lines[0]["bytes"]), (&json!(1), &json!(1000)));
+    assert_eq!(lines[1]["captures"][0]["bytes"], json!(PIECE_BYTES + 1000));
+}
+
+#[test]
+fn ctrl_c_ends_a_recording_and_keeps_it() {
+    let place = Place::with_store();
+    let (child, stdout) = recording(&place);
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    let ended = end(child, stdout);
+    assert_eq!(ended.exit, 130, "{}", ended.stderr);
+    let last = lines(&ended).pop().unwrap();
+    let entry = &last["captures"][0];
+    assert!(entry["bytes"].as_u64().unwrap() >= PIECE_BYTES as u64);
+    assert_eq!(place.json(["list"]).1["captures"][0]["id"], entry["id"]);
+}

@@ -1,0 +1,98 @@
+//! `view`, `annotate`, `export-key`, `completions`: what leaves the store into a file or onto standard output.
+
+use crate::program::{Place, assert_fails, jpeg, run, sha256_hex};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use serde_json::{Value, json};
+use std::{fs, os::unix::fs::PermissionsExt};
+
+/// More than one segment of a piece.
+fn long() -> Vec<u8> {
+    (0..200_000_u32).map(|number| (number % 251) as u8).collect()
+}
+
+#[test]
+fn view_writes_the_original_byte_for_byte() {
+    let place = Place::with_store();
+    let entry = place.capture(&place.file("file", &long()));
+    let id = entry["id"].as_str().unwrap();
+    let out = place.path("out");
+    let (exit, answer) = place.json(["view", id, "-o", out.to_str().unwrap()]);
+    assert_eq!((exit, &answer["schema"]), (0, &json!("snaptrak.view/1")));
+    assert_eq!(answer["sha256"], json!(sha256_hex(&long())));
+    assert_eq!(fs::read(&out).unwrap(), long());
+    assert_eq!(fs::metadata(&out).unwrap().permissions().mode() & 0o077, 0, "plaintext is its owner's alone");
+
+    let streamed = run(&mut place.program(["view", id, "-o", "-"]));
+    assert_eq!((streamed.exit, streamed.stdout), (0, long()));
+    let note = place.json(["note", "short"]).1["captures"][0]["id"].as_str().unwrap().to_owned();
+    assert_eq!(run(&mut place.program(["view", &note, "-o", "-"])).stdout, b"short");
+    let both = place.json(["view", id, "-o", "-"]);
+    assert_eq!((both.0, &both.1["code"]), (2, &json!("usage")));
+}
+
+#[test]
+fn a_file_that_cannot_be_written_is_left_as_it_was() {
+    let place = Place::with_store();
+    let entry = place.capture(&place.file("file", &long()));
+    let id = entry["id"].as_str().unwrap();
+    assert_fails(|| place.program(["view", id, "-o", "/dev/full"]), 4, "storage_full");
+    assert_fails(|| place.program(["view", id, "-o", "/no/such/folder/out"]), 1, "output_failed");
+
+    // Damage of the sealed bytes is found before the old file is replaced.
+    let (_, shown) = place.json(["show", id]);
+    let piece = shown["assets"][0]["pieces"][0]["path"].as_str().unwrap().to_owned();
+    let mut sealed = fs::read(&piece).unwrap();
+    let last = sealed.len() - 1;
+    sealed[last] ^= 1;
+    fs::write(&piece, sealed).unwrap();
+    let out = place.file("out", b"what was there");
+    assert_fails(|| place.program(["view", id, "-o", out.to_str().unwrap()]), 7, "damaged");
+    assert_eq!(fs::read(&out).unwrap(), b"what was there");
+}
+
+#[test]
+fn annotate_needs_a_picture_and_a_name_that_does_not_lie() {
+    let place = Place::with_store();
+    let broken = place.capture(&place.file("broken.jpg", &jpeg()));
+    let id = broken["id"].as_str().unwrap();
+    let out = place.path("out.png");
+    assert_fails(|| place.program(["annotate", id, "-o", out.to_str().unwrap()]), 1, "not_a_picture");
+    assert!(!out.exists());
+    assert_fails(|| place.program(["annotate", id, "-o", "out.webp"]), 2, "usage");
+}
+
+#[test]
+fn a_data_key_leaves_only_on_purpose_and_into_its_owners_file() {
+    let place = Place::with_store();
+    let entry = place.capture(&place.file("file", &long()));
+    let id = entry["id"].as_str().unwrap();
+    let out = place.path("key.json");
+    assert_fails(|| place.program(["export-key", id, "-o", out.to_str().unwrap()]), 2, "usage");
+    assert_fails(|| place.program(["export-key", id, "-o", "-", "--yes"]), 2, "usage");
+    assert!(!out.exists());
+
+    let (exit, answer) = place.json(["export-key", id, "-o", out.to_str().unwrap(), "--yes"]);
+    assert_eq!((exit, &answer["schema"]), (0, &json!("snaptrak.export_key/1")));
+    assert_eq!(answer["keyset"], json!(out.to_str().unwrap()));
+    assert_eq!(fs::metadata(&out).unwrap().permissions().mode() & 0o777, 0o600);
+    let keyset: Value = serde_json::from_slice(&fs::read(&out).unwrap()).unwrap();
+    let key = &keyset["key"][0];
+    assert_eq!(keyset["primaryKeyId"], key["keyId"]);
+    assert_eq!(key["keyData"]["typeUrl"], json!("type.googleapis.com/google.crypto.tink.AesGcmHkdfStreamingKey"));
+    let piece = &answer["pieces"][0];
+    assert!(fs::metadata(piece["path"].as_str().unwrap()).unwrap().is_file());
+    let associated_data = STANDARD.decode(piece["associated_data_b64"].as_str().unwrap()).unwrap();
+    assert!(associated_data.starts_with(b"snaptrak.piece/1"));
+    assert_eq!(associated_data.len(), 16 + 16 + 4);
+    let rendition = place.json(["export-key", id, "--rendition", "redacted", "-o", "k", "--yes"]);
+    assert_eq!((rendition.0, &rendition.1["code"]), (1, &json!("not_found")));
+}
+
+#[test]
+fn shells_are_taught() {
+    let place = Place::empty();
+    for shell in ["bash", "zsh", "fish"] {
+        let script = String::from_utf8(run(&mut place.bare(["completions", shell])).stdout).unwrap();
+        assert!(script.contains("export-key") && script.contains("passphrase-file"), "{shell}");
+    }
+}
