@@ -1,6 +1,6 @@
 //! What goes wrong with another process, with what it said.
 
-use std::io;
+use std::{io, path::PathBuf};
 
 /// Why a program could not be driven.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +30,29 @@ pub enum DriverError {
         /// Path of the request.
         path: String,
         /// Why.
+        said: String,
+    },
+    /// Something that is fetched or made once is not there.
+    #[error("{} is not there: make it with `cargo xtask {command}`", path.display())]
+    NotFetched {
+        /// What.
+        path: PathBuf,
+        /// The command that makes it.
+        command: &'static str,
+    },
+    /// A folder for a test could not be made or written.
+    #[error("the test's own folder: {source}")]
+    Folder {
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// A capture is not where it has to be in the end.
+    #[error("capture {id} is not verified once: {said}")]
+    NotHeld {
+        /// Which.
+        id: String,
+        /// What was found.
         said: String,
     },
 }

@@ -3,6 +3,7 @@
 use crate::{DriverError, Programs};
 use serde_json::Value;
 use std::{
+    ffi::OsString,
     fs::OpenOptions,
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
@@ -23,10 +24,22 @@ pub struct Server {
 impl Server {
     /// Starts it and waits for its first line. Its log goes to `DATA.log`.
     pub fn start(programs: &Programs, data: &Path, listen: &str, options: &[&str]) -> Result<Self, DriverError> {
+        Self::start_in(programs, data, listen, options, &[])
+    }
+
+    /// Starts it with variables added to its environment.
+    pub fn start_in(
+        programs: &Programs,
+        data: &Path,
+        listen: &str,
+        options: &[&str],
+        environment: &[(&str, OsString)],
+    ) -> Result<Self, DriverError> {
         let start = |source| DriverError::Start { program: "snaptrak-server".to_owned(), source };
         let log = OpenOptions::new().create(true).append(true).open(data.with_extension("log")).map_err(start)?;
         let mut command = Command::new(programs.server());
         command.arg("serve").arg("--data").arg(data).args(["--listen", listen]).args(options);
+        command.envs(environment.iter().map(|(name, value)| (name, value)));
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn().map_err(start)?;
         let mut line = String::new();
         if let Some(stdout) = child.stdout.take() {
