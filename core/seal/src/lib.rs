@@ -9,6 +9,7 @@ mod cose;
 pub mod countersign;
 pub mod data_key;
 pub mod envelope;
+pub mod error;
 pub mod keyset;
 pub mod piece;
 pub mod receipt;
@@ -29,6 +30,7 @@ pub use data_key::DataKey;
 pub use envelope::{
     Envelope, EnvelopeContent, EnvelopeError, EnvelopeReceipts, NewEnvelope, PieceEntry, UntrustedEnvelope,
 };
+pub use error::Error;
 pub use keyset::{KeyRole, Keyset, KeysetError, KeysetFile, KeysetKey, KeysetKeyState};
 pub use piece::{PieceAddress, PieceError, PieceOpener, PieceSealer, SealedPiece, SegmentSealer};
 pub use receipt::{FIRST_PREVIOUS, ReceiptClaims, ReceiptError, UntrustedReceipt, sign_receipt};

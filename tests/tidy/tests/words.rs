@@ -39,7 +39,7 @@ const ROOMS: &[(&str, &[&str], &str)] = &[
     ("SystemTime::now", &["core/sdk/src/platform.rs", "tests/", "bindings/cli/", "xtask/"], "time is an argument"),
     ("Instant::now", &["core/sdk/src/platform.rs", "tests/", "bindings/cli/", "xtask/"], "time is an argument"),
     ("getrandom::fill", &["core/sdk/src/platform.rs", "tests/", "bindings/cli/"], "chance is an argument"),
-    ("SystemRandom::new", &["tests/"], "chance is an argument"),
+    ("SystemRandom::new", &["core/seal/src/software_signer.rs", "tests/"], "chance is an argument"),
     ("load_from_memory", &[], "decodes without a bound"),
     ("rusqlite::", &["core/store/", "tests/"], "SQL has one room"),
     ("set_var(", &["core/inference/src/ort_engine/"], "the environment is the process's"),
