@@ -58,15 +58,11 @@ pub(crate) fn open(file: &Path, key: &Secret, access: Access) -> Result<Connecti
 pub(crate) fn refuse_plain(file: &Path) -> Result<(), StoreError> {
     let mut header = [0_u8; 16];
     let mut opened = File::open(file).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => StoreError::Damaged {
-            what: "database missing",
-        },
+        std::io::ErrorKind::NotFound => StoreError::Damaged { what: "database missing" },
         _ => StoreError::io("open the database", error),
     })?;
     match opened.read_exact(&mut header) {
-        Ok(()) if &header == PLAIN_HEADER => Err(StoreError::Damaged {
-            what: "database is not encrypted",
-        }),
+        Ok(()) if &header == PLAIN_HEADER => Err(StoreError::Damaged { what: "database is not encrypted" }),
         Ok(()) => Ok(()),
         // A new, still empty file.
         Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Ok(()),
@@ -76,11 +72,7 @@ pub(crate) fn refuse_plain(file: &Path) -> Result<(), StoreError> {
 
 fn set_key(connection: &Connection, key: &Secret) -> Result<(), StoreError> {
     // Fewer digits would silently be taken for a passphrase.
-    assert_eq!(
-        key.expose().len(),
-        DATABASE_KEY_BYTES,
-        "the database key is drawn with this length"
-    );
+    assert_eq!(key.expose().len(), DATABASE_KEY_BYTES, "the database key is drawn with this length");
     let mut literal = Zeroizing::new(String::with_capacity(2 * DATABASE_KEY_BYTES + 3));
     literal.push_str("x'");
     for byte in key.expose() {
@@ -103,9 +95,7 @@ fn check_cipher(connection: &Connection) -> Result<(), StoreError> {
 /// SQLCipher's version, or `None` where the library is plain SQLite.
 pub(crate) fn cipher_version(connection: &Connection) -> Result<Option<String>, StoreError> {
     use rusqlite::OptionalExtension;
-    Ok(connection
-        .query_row("PRAGMA cipher_version", [], |row| row.get(0))
-        .optional()?)
+    Ok(connection.query_row("PRAGMA cipher_version", [], |row| row.get(0)).optional()?)
 }
 
 fn settings(connection: &Connection, access: Access) -> Result<(), StoreError> {
@@ -130,9 +120,7 @@ fn settings(connection: &Connection, access: Access) -> Result<(), StoreError> {
     // Readers see the last commit while the writer works. The pragma reads the file: the key is tried here.
     let mode: String = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
     if mode != "wal" {
-        return Err(StoreError::Damaged {
-            what: "database journal mode",
-        });
+        return Err(StoreError::Damaged { what: "database journal mode" });
     }
     connection.pragma_update_and_check(None, "journal_size_limit", WAL_BYTES_KEPT, |_| Ok(()))?;
     if access == Access::Read {
@@ -144,13 +132,8 @@ fn settings(connection: &Connection, access: Access) -> Result<(), StoreError> {
 }
 
 /// Settings that must not change any more, since each of them can bring plaintext to a disk.
-const PINNED_PRAGMAS: [&str; 5] = [
-    "temp_store",
-    "temp_store_directory",
-    "cipher_log",
-    "cipher_log_level",
-    "cipher_plaintext_header_size",
-];
+const PINNED_PRAGMAS: [&str; 5] =
+    ["temp_store", "temp_store_directory", "cipher_log", "cipher_log_level", "cipher_plaintext_header_size"];
 
 fn authorize(context: AuthContext<'_>) -> Authorization {
     let denied = match context.action {
@@ -160,21 +143,11 @@ fn authorize(context: AuthContext<'_>) -> Authorization {
             function_name.eq_ignore_ascii_case("load_extension")
                 || function_name.eq_ignore_ascii_case("sqlcipher_export")
         }
-        AuthAction::Pragma {
-            pragma_name,
-            pragma_value: Some(_),
-        } => PINNED_PRAGMAS
-            .iter()
-            .any(|pinned| pragma_name.eq_ignore_ascii_case(pinned)),
-        #[expect(
-            clippy::wildcard_enum_match_arm,
-            reason = "a list of what is denied; SQLite's enum is open"
-        )]
+        AuthAction::Pragma { pragma_name, pragma_value: Some(_) } => {
+            PINNED_PRAGMAS.iter().any(|pinned| pragma_name.eq_ignore_ascii_case(pinned))
+        }
+        #[expect(clippy::wildcard_enum_match_arm, reason = "a list of what is denied; SQLite's enum is open")]
         _ => false,
     };
-    if denied {
-        Authorization::Deny
-    } else {
-        Authorization::Allow
-    }
+    if denied { Authorization::Deny } else { Authorization::Allow }
 }

@@ -110,14 +110,7 @@ pub enum StoreError {
 impl StoreError {
     /// An error of the file system; a full disk is its own answer.
     pub fn io(what: &'static str, source: io::Error) -> Self {
-        if is_full(&source) {
-            Self::Full
-        } else {
-            Self::Io {
-                what,
-                source: Arc::new(source),
-            }
-        }
+        if is_full(&source) { Self::Full } else { Self::Io { what, source: Arc::new(source) } }
     }
 }
 
@@ -132,9 +125,7 @@ impl From<rusqlite::Error> for StoreError {
         match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => Self::Full,
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Damaged { what: "database" },
-            Some(_) | None => Self::Database {
-                source: Arc::new(error),
-            },
+            Some(_) | None => Self::Database { source: Arc::new(error) },
         }
     }
 }
@@ -155,12 +146,8 @@ impl From<StoreError> for QueueError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Full => Self::Full,
-            StoreError::Damaged { what } => Self::Damaged {
-                detail: what.to_owned(),
-            },
-            StoreError::KeysetDamaged => Self::Damaged {
-                detail: "keyset".to_owned(),
-            },
+            StoreError::Damaged { what } => Self::Damaged { detail: what.to_owned() },
+            StoreError::KeysetDamaged => Self::Damaged { detail: "keyset".to_owned() },
             StoreError::NeedsUser | StoreError::WrongKey | StoreError::NotYet => Self::NeedsUser,
             StoreError::Missing { what } => Self::Missing { what },
             StoreError::InUse
@@ -177,9 +164,7 @@ impl From<StoreError> for QueueError {
             | StoreError::Seal { .. }
             | StoreError::Io { .. }
             | StoreError::Database { .. }
-            | StoreError::Panicked => Self::Unavailable {
-                detail: error.to_string(),
-            },
+            | StoreError::Panicked => Self::Unavailable { detail: error.to_string() },
         }
     }
 }

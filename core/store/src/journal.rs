@@ -5,6 +5,7 @@
 //! A kill can leave a last line that is cut short, and a line without a row: readers skip the one and expect the other.
 
 use crate::{StoreError, layout};
+use base64::{Engine, engine::general_purpose::STANDARD};
 use snaptrak_domain::{Clock, MonotonicMs};
 use std::{
     fs::{self, File},
@@ -34,14 +35,7 @@ impl Journal {
     pub(crate) fn open(folder: &Path, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
         let number = numbers(folder)?.last().copied().unwrap_or(1);
         let (file, bytes) = open_file(folder, number)?;
-        Ok(Self {
-            folder: folder.to_owned(),
-            clock,
-            file,
-            number,
-            bytes,
-            dirty_since: None,
-        })
+        Ok(Self { folder: folder.to_owned(), clock, file, number, bytes, dirty_since: None })
     }
 
     /// Writes one line, without its end of line. Durable after the next sync.
@@ -76,13 +70,18 @@ impl Journal {
     /// Syncs what was written.
     pub(crate) fn sync(&mut self) -> Result<(), StoreError> {
         if self.dirty_since.is_some() {
-            self.file
-                .sync_data()
-                .map_err(|error| StoreError::io("sync the journal", error))?;
+            self.file.sync_data().map_err(|error| StoreError::io("sync the journal", error))?;
             self.dirty_since = None;
         }
         Ok(())
     }
+}
+
+/// The line of a note: its envelope as text and its only piece, both sealed.
+pub(crate) fn note_line(envelope: &[u8], piece: &[u8]) -> Vec<u8> {
+    let envelope = String::from_utf8_lossy(envelope);
+    let line = serde_json::json!({"type": "note", "envelope": envelope, "pieces": [STANDARD.encode(piece)]});
+    line.to_string().into_bytes()
 }
 
 fn file_name(number: u32) -> String {
@@ -94,13 +93,9 @@ fn numbers(folder: &Path) -> Result<Vec<u32>, StoreError> {
     let listed = fs::read_dir(folder).map_err(|error| StoreError::io("list the journal", error))?;
     let mut numbers = Vec::new();
     for entry in listed {
-        let name = entry
-            .map_err(|error| StoreError::io("list the journal", error))?
-            .file_name();
-        let number = name
-            .to_str()
-            .and_then(|name| name.strip_suffix(".jsonl"))
-            .and_then(|digits| digits.parse::<u32>().ok());
+        let name = entry.map_err(|error| StoreError::io("list the journal", error))?.file_name();
+        let number =
+            name.to_str().and_then(|name| name.strip_suffix(".jsonl")).and_then(|digits| digits.parse::<u32>().ok());
         numbers.extend(number);
     }
     numbers.sort_unstable();

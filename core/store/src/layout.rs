@@ -6,7 +6,7 @@ use crate::StoreError;
 use snaptrak_domain::{AssetId, KeyClass};
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, Permissions},
-    io::{self, Write},
+    io::{self, Read, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
@@ -94,15 +94,29 @@ impl Layout {
         self.assets_part(asset_id).join(asset_id.to_string())
     }
 
+    /// Where a file of an asset is at this moment; it may be moved the next, unless moves are held off.
+    pub(crate) fn find_in_asset(&self, asset_id: AssetId, name: &str) -> PathBuf {
+        let settled = self.settled_asset(asset_id).join(name);
+        let incoming = self.incoming_asset(asset_id).join(name);
+        if !settled.exists() && incoming.exists() { incoming } else { settled }
+    }
+
+    /// Opens a file of an asset in whichever of its two places it is. The last look is for a move between the first two.
+    pub(crate) fn open_in_asset(&self, asset_id: AssetId, name: &str) -> Result<Option<File>, StoreError> {
+        let settled = self.settled_asset(asset_id).join(name);
+        for path in [&settled, &self.incoming_asset(asset_id).join(name), &settled] {
+            match File::open(path) {
+                Ok(file) => return Ok(Some(file)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(StoreError::io("open a file of an asset", error)),
+            }
+        }
+        Ok(None)
+    }
+
     /// Every folder of a new store, outermost first.
     pub(crate) fn folders(&self) -> [PathBuf; 5] {
-        [
-            self.keyset_folder(),
-            self.database_folder(),
-            self.incoming(),
-            self.assets(),
-            self.journal(),
-        ]
+        [self.keyset_folder(), self.database_folder(), self.incoming(), self.assets(), self.journal()]
     }
 }
 
@@ -133,32 +147,24 @@ pub(crate) fn create_file(path: &Path) -> Result<File, StoreError> {
 
 /// Opens a file for reading and writing, and makes it if it is not there.
 pub(crate) fn open_or_create(path: &Path) -> Result<File, StoreError> {
-    open_with(
-        path,
-        OpenOptions::new().read(true).write(true).create(true).truncate(false),
-    )
+    open_with(path, OpenOptions::new().read(true).write(true).create(true).truncate(false))
 }
 
 fn open_with(path: &Path, options: &mut OpenOptions) -> Result<File, StoreError> {
     let failed = |error| StoreError::io("make a file", error);
     let file = options.mode(FILE_MODE).open(path).map_err(failed)?;
-    file.set_permissions(Permissions::from_mode(FILE_MODE))
-        .map_err(failed)?;
+    file.set_permissions(Permissions::from_mode(FILE_MODE)).map_err(failed)?;
     Ok(file)
 }
 
 /// Makes the names in a folder durable.
 pub(crate) fn sync_folder(path: &Path) -> Result<(), StoreError> {
-    File::open(path)
-        .and_then(|folder| folder.sync_all())
-        .map_err(|error| StoreError::io("sync a folder", error))
+    File::open(path).and_then(|folder| folder.sync_all()).map_err(|error| StoreError::io("sync a folder", error))
 }
 
 /// Replaces a file whole: after a kill or a power cut the old bytes are there or the new ones.
 pub(crate) fn replace_file(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
-    let folder = path
-        .parent()
-        .expect("every path of a layout lies in the store's folder");
+    let folder = path.parent().expect("every path of a layout lies in the store's folder");
     let temporary = temporary_of(path);
     let written = write_new(&temporary, bytes)
         .and_then(|()| fs::rename(&temporary, path).map_err(|error| StoreError::io("replace a file", error)));
@@ -179,24 +185,22 @@ pub(crate) fn temporary_of(path: &Path) -> PathBuf {
 
 fn write_new(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     let mut file = open_with(path, OpenOptions::new().write(true).create(true).truncate(true))?;
-    file.write_all(bytes)
-        .and_then(|()| file.sync_all())
-        .map_err(|error| StoreError::io("write a file", error))
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(|error| StoreError::io("write a file", error))
 }
 
 /// Reads a small file of the store, `None` where there is none.
 pub(crate) fn read_small(path: &Path, bytes_max: u64, what: &'static str) -> Result<Option<Vec<u8>>, StoreError> {
-    use std::io::Read;
-    let failed = |error| StoreError::io("read a file of the store", error);
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(failed(error)),
-    };
-    let mut bytes = Vec::new();
-    file.take(bytes_max + 1).read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() as u64 > bytes_max {
-        return Err(StoreError::Damaged { what });
+    match File::open(path) {
+        Ok(file) => read_bounded(file, bytes_max, what).map(Some),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(StoreError::io("read a file of the store", error)),
     }
-    Ok(Some(bytes))
+}
+
+/// Reads an open file that is damaged if it is longer than `bytes_max`.
+pub(crate) fn read_bounded(file: File, bytes_max: u64, what: &'static str) -> Result<Vec<u8>, StoreError> {
+    let mut bytes = Vec::new();
+    let read = file.take(bytes_max + 1).read_to_end(&mut bytes);
+    read.map_err(|error| StoreError::io("read a file of the store", error))?;
+    if bytes.len() as u64 > bytes_max { Err(StoreError::Damaged { what }) } else { Ok(bytes) }
 }

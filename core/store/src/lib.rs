@@ -2,20 +2,49 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod adopt;
+mod capture;
+mod capture_rows;
+mod chores;
 mod connection;
+mod content;
+mod create;
+mod database_key;
+mod envelopes;
 mod error;
+mod exif;
+mod export;
 mod findings;
 mod journal;
+mod keys;
+mod keyset;
 mod layout;
 mod list;
+mod lock;
 mod migrate;
+mod open;
 mod queue;
+mod reader;
 mod readers;
+mod receipts;
+mod request;
+mod rows;
+mod sealing;
+mod setting;
+mod shared_sync;
 mod show;
 mod status;
 mod store;
+mod store_file;
 mod why;
 mod writer;
 
 pub use error::StoreError;
+pub use export::{ExportedKey, ExportedPiece};
+pub use list::Page;
+pub use receipts::StoredReceipt;
+pub use request::{CaptureRequest, Captured};
+pub use show::{AssetDetail, CaptureDetail, PieceDetail, StepDetail};
+pub use status::{ParkedStep, StoreStatus};
 pub use store::{Store, Surroundings};
+pub use why::Why;

@@ -18,11 +18,11 @@ pub struct Page {
 
 /// The columns of [`read`]. Two statements, because each has its own index: the first walks the captures, the second the
 /// states.
-const ALL: &str =
+pub(crate) const ALL: &str =
     "SELECT capture.id, asset.id, capture.kind, asset.state, capture.created_ms, asset.bytes, asset.sha256
    FROM capture JOIN asset ON asset.capture_id = capture.id AND asset.rendition = ?1
   WHERE capture.id > ?2 ORDER BY capture.id LIMIT ?3";
-const IN_STATE: &str =
+pub(crate) const IN_STATE: &str =
     "SELECT capture.id, asset.id, capture.kind, asset.state, capture.created_ms, asset.bytes, asset.sha256
    FROM asset JOIN capture ON capture.id = asset.capture_id
   WHERE asset.state = ?4 AND asset.rendition = ?1 AND asset.capture_id > ?2 ORDER BY asset.capture_id LIMIT ?3";

@@ -11,10 +11,7 @@ pub(crate) struct Migration {
     /// The file.
     pub(crate) sql: &'static str,
     /// SHA-256 of the file, lowercase hexadecimal.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "only the test that holds the files compares it")
-    )]
+    #[cfg_attr(not(test), expect(dead_code, reason = "only the test that holds the files compares it"))]
     pub(crate) sha256: &'static str,
 }
 

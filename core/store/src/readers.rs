@@ -20,11 +20,7 @@ pub(crate) struct Readers {
 
 impl Readers {
     pub(crate) fn new(file: PathBuf, key: Secret) -> Self {
-        Self {
-            file,
-            key,
-            idle: Mutex::new(Vec::new()),
-        }
+        Self { file, key, idle: Mutex::new(Vec::new()) }
     }
 
     /// Runs `work` in a read transaction: all its statements see the same commit.

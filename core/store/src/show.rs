@@ -79,9 +79,8 @@ impl Store {
     pub fn show(&self, capture_id: CaptureId) -> Result<CaptureDetail, StoreError> {
         let mut detail = self.read(|connection| detail(connection, capture_id))?;
         for asset in &mut detail.assets {
-            let folder = self.asset_folder(asset.asset_id);
             for piece in asset.pieces.iter_mut().filter(|piece| piece.path.is_some()) {
-                piece.path = Some(folder.join(layout::piece_name(piece.index)));
+                piece.path = Some(self.layout().find_in_asset(asset.asset_id, &layout::piece_name(piece.index)));
             }
         }
         Ok(detail)
@@ -98,12 +97,6 @@ impl Store {
             )?
             .ok_or(StoreError::Missing { what: "asset" })
         })
-    }
-
-    /// Where an asset's files are at this moment; the row may be behind the move.
-    pub(crate) fn asset_folder(&self, asset_id: AssetId) -> PathBuf {
-        let settled = self.layout().settled_asset(asset_id);
-        if settled.exists() { settled } else { self.layout().incoming_asset(asset_id) }
     }
 }
 

@@ -1,9 +1,11 @@
 //! The handle: what every other file of this crate reaches the database, time, chance and keys through.
 
-use crate::{StoreError, layout::Layout, readers::Readers, writer::Writer};
+use crate::{
+    StoreError, keys::Keys, layout::Layout, lock::Lock, readers::Readers, shared_sync::SharedSync, writer::Writer,
+};
 use rusqlite::{Connection, Transaction};
-use snaptrak_domain::{Clock, KeyStore, Random, Signer};
-use std::sync::Arc;
+use snaptrak_domain::{Clock, DeviceId, KeyStore, Random, Secret, Signer, queue_store};
+use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 
 /// What a store is given from outside: time, chance, the platform's keys.
 #[derive(Clone)]
@@ -24,14 +26,68 @@ pub struct Store {
     pub(crate) inner: Arc<Inner>,
 }
 
-pub(crate) struct Inner {
+/// The folder of the store, shared with the writer's chores.
+pub(crate) struct Files {
     pub(crate) layout: Layout,
-    pub(crate) surroundings: Surroundings,
+    /// Held while an asset's folder is moved or a file in it replaced: neither may happen in the middle of the other. Never
+    /// held while waiting for the writer, whose chores take it.
+    pub(crate) changes: Mutex<()>,
+    /// Held while an envelope is read, changed and written back, in a file or in a row. Taken before `changes`, never by the
+    /// writer.
+    pub(crate) rewrites: Mutex<()>,
+}
+
+impl Files {
+    pub(crate) fn change(&self) -> MutexGuard<'_, ()> {
+        self.changes.lock().expect("no one panics while holding this lock")
+    }
+
+    pub(crate) fn rewrite(&self) -> MutexGuard<'_, ()> {
+        self.rewrites.lock().expect("no one panics while holding this lock")
+    }
+}
+
+// Fields are dropped in this order: the writer ends before the lock goes.
+pub(crate) struct Inner {
     pub(crate) writer: Writer,
     pub(crate) readers: Readers,
+    pub(crate) files: Arc<Files>,
+    pub(crate) keys: Arc<Keys>,
+    pub(crate) device_id: DeviceId,
+    pub(crate) recipients: RwLock<Vec<queue_store::Recipient>>,
+    pub(crate) incoming_sync: SharedSync,
+    /// Held from reading an envelope to having replaced it.
+    pub(crate) rewriting: Mutex<()>,
+    pub(crate) surroundings: Surroundings,
+    pub(crate) lock: Mutex<Option<Lock>>,
 }
 
 impl Store {
+    /// Commits what waits, signs, moves what is in `incoming/`, syncs the journal, checkpoints and frees the lock. Other
+    /// handles of this store answer [`StoreError::Closed`] from then on.
+    pub fn close(self) -> Result<(), StoreError> {
+        let result = self.inner.writer.close();
+        self.inner.readers.close();
+        self.inner.keys.forget();
+        self.inner.lock.lock().expect("no one panics while holding this lock").take();
+        result
+    }
+
+    /// Sets for whom new captures are wrapped besides the device.
+    pub fn set_recipients(&self, recipients: Vec<queue_store::Recipient>) {
+        *self.inner.recipients.write().expect("no one panics while holding this lock") = recipients;
+    }
+
+    /// The device as the API will know it; made with the store.
+    pub fn device_id(&self) -> DeviceId {
+        self.inner.device_id
+    }
+
+    /// Forgets the viewing key and every remembered data key, as when the app locks itself.
+    pub fn forget_viewing_key(&self) {
+        self.inner.keys.forget();
+    }
+
     /// Runs `work` in the writer's next transaction and returns when that is durable. An error rolls back `work` alone.
     /// `work` must be short, must not call the store, and should use `prepare_cached`.
     pub(crate) fn write<T, F>(&self, work: F) -> Result<T, StoreError>
@@ -53,5 +109,19 @@ impl Store {
 
     pub(crate) fn random(&self) -> &dyn Random {
         self.inner.surroundings.random.as_ref()
+    }
+
+    pub(crate) fn layout(&self) -> &Layout {
+        &self.inner.files.layout
+    }
+
+    /// Seals a small secret (tokens, capabilities) for a cell of the database; `purpose` is bound in.
+    pub(crate) fn seal_small(&self, purpose: &str, plain: &Secret) -> Result<Vec<u8>, StoreError> {
+        self.inner.keys.seal_small(purpose, plain, self.random())
+    }
+
+    /// Opens what [`Store::seal_small`] sealed for the same purpose.
+    pub(crate) fn open_small(&self, purpose: &str, sealed: &[u8]) -> Result<Secret, StoreError> {
+        self.inner.keys.open_small(purpose, sealed)
     }
 }

@@ -100,21 +100,12 @@ impl Writer {
     /// Starts the thread.
     pub(crate) fn start(connection: Connection, journal: Journal, chores: Box<dyn Chores>) -> Result<Self, StoreError> {
         let (commands, inbox) = bounded(WAITING_JOBS_MAX);
-        let worker = Worker {
-            connection,
-            journal,
-            chores,
-            inbox,
-            groups_since_chores: 0,
-        };
+        let worker = Worker { connection, journal, chores, inbox, groups_since_chores: 0 };
         let thread = std::thread::Builder::new()
             .name("snaptrak-writer".to_owned())
             .spawn(move || worker.work())
             .map_err(|error| StoreError::io("start the writer", error))?;
-        Ok(Self {
-            commands,
-            thread: Mutex::new(Some(thread)),
-        })
+        Ok(Self { commands, thread: Mutex::new(Some(thread)) })
     }
 
     /// Runs `work` in the next transaction and returns when it is durable. Must not be called from within `work`.
@@ -124,15 +115,8 @@ impl Writer {
         F: FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
     {
         let (reply, answer) = bounded(1);
-        let job = Closure {
-            work: Some(work),
-            journal_line,
-            result: Err(StoreError::Closed),
-            reply,
-        };
-        self.commands
-            .send(Command::Job(Box::new(job)))
-            .map_err(|_| StoreError::Closed)?;
+        let job = Closure { work: Some(work), journal_line, result: Err(StoreError::Closed), reply };
+        self.commands.send(Command::Job(Box::new(job))).map_err(|_| StoreError::Closed)?;
         answer.recv().unwrap_or(Err(StoreError::Closed))
     }
 
@@ -249,8 +233,7 @@ impl Worker {
         }
         self.journal.sync()?;
         // Everything is durable in the log as it is; an empty log makes the next opening and a backup simpler.
-        self.connection
-            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
         Ok(())
     }
 }

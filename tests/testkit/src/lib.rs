@@ -1,1 +1,7 @@
 #![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+pub mod fakes;
+pub mod queue_conformance;
+
+pub use fakes::{FAKE_START_MS, FakeClock, FixedKeyStore, SeededRandom};

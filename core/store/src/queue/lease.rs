@@ -22,12 +22,14 @@ pub(crate) struct LeaseTimes {
     pub(crate) lease_ms: i64,
 }
 
-/// Takes a lease on a step that is ready, or whose lease has ended; marks its piece as sending.
+/// Takes a lease on a step that is ready, or whose lease has ended; marks its piece as sending. A step that someone else
+/// holds, or that settled meanwhile, is missing: whoever asked has nothing to do.
 pub(crate) fn begin(connection: &Connection, step_id: i64, times: &LeaseTimes) -> Result<(), StoreError> {
+    const NOT_READY: StoreError = StoreError::Missing { what: "ready step" };
     let step = step_row::load(connection, step_id)?;
     let held = step.lease_until.as_ref().is_some_and(|until| !until.reached(&times.at));
-    if held || step.waits_for > 0 {
-        return Err(StoreError::Refused { code: "step_not_ready" });
+    if held || step.waits_for > 0 || step.state.is_settled() {
+        return Err(NOT_READY);
     }
     let until = times.at.monotonic_ms.0.saturating_add(times.lease_ms.max(0));
     let begun = StepWrite {

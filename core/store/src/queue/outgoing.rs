@@ -1,9 +1,10 @@
 //! What leaves: records, findings and where a piece's bytes are. Envelopes have a file of their own.
 
-use crate::{StoreError, rows};
+use crate::{Store, StoreError, chores, layout, rows};
 use rusqlite::{Connection, params};
 use snaptrak_domain::{
     AssetId, CaptureId, CaptureMetadata, Finding, Sha256Digest,
+    queue_store::{OutgoingPiece, PieceBytes},
     record::{Record, RecordAsset},
 };
 
@@ -55,26 +56,46 @@ pub(crate) fn findings(connection: &Connection, capture_id: CaptureId) -> Result
     )
 }
 
-/// A piece's row as far as sending needs it.
-pub(crate) struct PieceRow {
-    /// Sealed bytes of a note; otherwise they are a file.
-    pub(crate) inline: Option<Vec<u8>>,
-    pub(crate) sealed_bytes: u64,
-    pub(crate) sealed_sha256: Sha256Digest,
+impl Store {
+    /// A piece's sealed bytes: of its row, or the path at which its file stays.
+    pub(crate) fn outgoing_piece(&self, asset_id: AssetId, index: u32) -> Result<OutgoingPiece, StoreError> {
+        let (piece, in_incoming) = self.read(|connection| piece(connection, asset_id, index))?;
+        let source = match piece.inline {
+            Some(sealed) => PieceBytes::Inline(sealed),
+            None => {
+                // A transfer may read the file long after this answer, so it must not be moved any more.
+                if in_incoming {
+                    chores::move_folders(&self.inner.files, &[asset_id])?;
+                }
+                PieceBytes::File(self.layout().settled_asset(asset_id).join(layout::piece_name(index)))
+            }
+        };
+        Ok(OutgoingPiece { source, sealed_bytes: piece.sealed_bytes, sealed_sha256: piece.sealed_sha256 })
+    }
 }
 
-/// One piece.
-pub(crate) fn piece(connection: &Connection, asset_id: AssetId, index: u32) -> Result<PieceRow, StoreError> {
+/// A piece's row as far as sending needs it.
+struct PieceRow {
+    /// Sealed bytes of a note; otherwise they are a file.
+    inline: Option<Vec<u8>>,
+    sealed_bytes: u64,
+    sealed_sha256: Sha256Digest,
+}
+
+/// One piece, and whether its folder has not been moved yet.
+fn piece(connection: &Connection, asset_id: AssetId, index: u32) -> Result<(PieceRow, bool), StoreError> {
     rows::first(
         connection,
-        "SELECT sealed, sealed_bytes, sealed_sha256 FROM piece WHERE asset_id = ?1 AND piece_index = ?2",
+        "SELECT piece.sealed, piece.sealed_bytes, piece.sealed_sha256, asset.in_incoming
+           FROM piece JOIN asset ON asset.id = piece.asset_id WHERE piece.asset_id = ?1 AND piece.piece_index = ?2",
         params![asset_id.as_bytes(), index],
         |row| {
-            Ok(PieceRow {
+            let piece = PieceRow {
                 inline: row.get(0)?,
                 sealed_bytes: rows::count(row, 1)?,
                 sealed_sha256: rows::digest(row, 2)?,
-            })
+            };
+            Ok((piece, row.get(3)?))
         },
     )?
     .ok_or(StoreError::Missing { what: "piece" })

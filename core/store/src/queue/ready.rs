@@ -6,11 +6,11 @@ use snaptrak_domain::{AssetId, StepKind, UnixMs, queue_store::ReadyStep};
 
 /// Width of a lane: what is smaller by a lane goes first, whatever its age, so that a large video holds up nothing small.
 /// The same number stands in the index.
-const LANE_BYTES: u64 = 4_194_304;
+pub(super) const LANE_BYTES: u64 = 4_194_304;
 
 /// Steps that never failed, in the order of the index. A piece counts only once policy let it leave (`queued`), and nothing
 /// of an asset that policy withholds.
-const FRESH: &str = "SELECT id, kind, capture_id, asset_id, piece_index, bytes FROM step
+pub(super) const FRESH: &str = "SELECT id, kind, capture_id, asset_id, piece_index, bytes FROM step
   WHERE kind = ?1 AND state = 'waiting' AND waits_for = 0 AND not_before_ms IS NULL
     AND (asset_id IS NULL OR NOT EXISTS (SELECT 1 FROM asset WHERE asset.id = step.asset_id AND asset.withheld = 1))
     AND (?1 <> 'send_piece' OR EXISTS (SELECT 1 FROM piece WHERE piece.asset_id = step.asset_id
@@ -18,7 +18,7 @@ const FRESH: &str = "SELECT id, kind, capture_id, asset_id, piece_index, bytes F
   ORDER BY bytes / 4194304, id LIMIT ?2";
 
 /// The same for steps whose delay is over.
-const DUE: &str = "SELECT id, kind, capture_id, asset_id, piece_index, bytes FROM step
+pub(super) const DUE: &str = "SELECT id, kind, capture_id, asset_id, piece_index, bytes FROM step
   WHERE kind = ?1 AND state = 'waiting' AND waits_for = 0 AND not_before_ms <= ?3
     AND (asset_id IS NULL OR NOT EXISTS (SELECT 1 FROM asset WHERE asset.id = step.asset_id AND asset.withheld = 1))
     AND (?1 <> 'send_piece' OR EXISTS (SELECT 1 FROM piece WHERE piece.asset_id = step.asset_id
@@ -52,13 +52,11 @@ fn read(row: &Row<'_>) -> Result<ReadyStep, StoreError> {
     })
 }
 
+/// The first of the delays that are not over.
+pub(super) const NEXT_TRY: &str = "SELECT not_before_ms FROM step
+  WHERE kind = ?1 AND state = 'waiting' AND waits_for = 0 AND not_before_ms > ?2 ORDER BY not_before_ms LIMIT 1";
+
 /// When the next delayed step of a kind becomes ready, if none of its waits is open.
 pub(crate) fn next_try(connection: &Connection, kind: StepKind, now: UnixMs) -> Result<Option<UnixMs>, StoreError> {
-    rows::first(
-        connection,
-        "SELECT not_before_ms FROM step WHERE kind = ?1 AND state = 'waiting' AND waits_for = 0 AND not_before_ms > ?2
-          ORDER BY not_before_ms LIMIT 1",
-        params![kind.as_str(), now.0],
-        |row| rows::unix_ms(row, 0),
-    )
+    rows::first(connection, NEXT_TRY, params![kind.as_str(), now.0], |row| rows::unix_ms(row, 0))
 }

@@ -1,0 +1,159 @@
+//! Taking in a capture: sealed as it is read, durable when the call returns.
+//!
+//! Order of events. Look at the first bytes; draw ids and key; seal pieces into `incoming/ASSET/` and sync each; write the
+//! envelope and sync it; sync the folder and `incoming/` (shared with callers side by side); insert the rows with the
+//! receipt's place (group commit); answer. Killed before the envelope, the folder is swept at the next opening; killed
+//! between envelope and rows, it is adopted. Short notes have no folder: both sealed parts lie in the row and the journal.
+
+use crate::{
+    CaptureRequest, Captured, Store, StoreError,
+    capture_rows::{self, NewCapture, Place, Witness},
+    content::{self, Content},
+    exif, journal, layout,
+    sealing::{self, SealedAsset, Source},
+};
+use snaptrak_domain::{
+    AssetId, CaptureId, CaptureMetadata, Kind, capture::EmbeddedMetadata, limits::NOTE_INLINE_BYTES_MAX,
+};
+use snaptrak_seal::DataKey;
+use std::{fs, io::Read, path::Path};
+
+/// Bytes that are read before anything is decided: enough for the kind and, in what phones write, for EXIF with its
+/// thumbnail. It is the larger part of what a capture needs in memory.
+const HEAD_BYTES: usize = 512 * 1024;
+
+/// A capture that is being taken in.
+struct Draft {
+    metadata: CaptureMetadata,
+    asset_id: AssetId,
+    data_key: DataKey,
+}
+
+impl Store {
+    /// Takes in everything that `source` gives. Returns when it is durable; on an error nothing of it remains.
+    pub fn capture(&self, request: CaptureRequest, source: &mut dyn Read) -> Result<Captured, StoreError> {
+        let request = request.checked()?;
+        let mut source = Source::start(source, HEAD_BYTES)?;
+        if source.is_empty() {
+            return Err(StoreError::Refused { code: "empty" });
+        }
+        let found = content::detect(source.head());
+        let draft = self.draft(request, found, exif::read(found.content_type, source.head()))?;
+        let is_note = draft.metadata.kind == Kind::Note;
+        if is_note && source.is_all_ahead() && source.head().len() <= NOTE_INLINE_BYTES_MAX {
+            return self.capture_row(draft, source.head());
+        }
+        self.capture_files(draft, &mut source)
+    }
+
+    /// Takes in what a person wrote.
+    pub fn note(&self, request: CaptureRequest, text: &str) -> Result<Captured, StoreError> {
+        self.capture(CaptureRequest { kind: Some(Kind::Note), ..request }, &mut text.as_bytes())
+    }
+
+    fn draft(&self, request: CaptureRequest, found: Content, embedded: EmbeddedMetadata) -> Result<Draft, StoreError> {
+        let metadata = self.new_metadata(request, found, embedded)?;
+        let asset_id = AssetId::new(metadata.created.unix_ms, self.random())?;
+        Ok(Draft { metadata, asset_id, data_key: DataKey::generate(self.random())? })
+    }
+
+    pub(crate) fn new_metadata(
+        &self,
+        request: CaptureRequest,
+        found: Content,
+        embedded: EmbeddedMetadata,
+    ) -> Result<CaptureMetadata, StoreError> {
+        let created = self.clock().wall();
+        Ok(CaptureMetadata {
+            capture_id: CaptureId::new(created.unix_ms, self.random())?,
+            kind: request.kind.unwrap_or(found.kind),
+            device_id: self.inner.device_id,
+            created,
+            content_type: found.content_type.to_owned(),
+            file_name: request.file_name,
+            note: request.note,
+            tags: request.tags,
+            project: request.project,
+            location: request.location,
+            embedded,
+        })
+    }
+
+    pub(crate) fn witness(&self) -> Witness {
+        Witness { instant: self.clock().instant(), hardware: self.inner.keys.signer.is_hardware() }
+    }
+
+    fn capture_row(&self, draft: Draft, plain: &[u8]) -> Result<Captured, StoreError> {
+        let (sealed, piece) = sealing::seal_inline(plain, &draft.data_key, draft.asset_id, self.random())?;
+        let asset = SealedAsset { bytes: piece.bytes, sha256: piece.sha256, pieces: vec![piece] };
+        let envelope = self.closed_envelope(&draft.metadata, draft.asset_id, &draft.data_key, &asset)?;
+        let line = journal::note_line(&envelope, &sealed);
+        self.commit(draft, asset, Place::Row { envelope, piece: sealed }, Some(line))
+    }
+
+    fn capture_files(&self, draft: Draft, source: &mut Source<'_>) -> Result<Captured, StoreError> {
+        let folder = self.layout().incoming_asset(draft.asset_id);
+        layout::create_folder(&folder)?;
+        let sealed = self.seal_folder(&folder, &draft, source);
+        let result = sealed.and_then(|asset| self.commit(draft, asset, Place::Incoming, None));
+        if result.is_err() {
+            remove_unfinished(&folder);
+        }
+        result
+    }
+
+    fn seal_folder(&self, folder: &Path, draft: &Draft, source: &mut Source<'_>) -> Result<SealedAsset, StoreError> {
+        let asset = sealing::seal_files(folder, source, &draft.data_key, draft.asset_id, self.random())?;
+        let envelope = self.closed_envelope(&draft.metadata, draft.asset_id, &draft.data_key, &asset)?;
+        // Also syncs the folder, and with it the names of the pieces.
+        layout::replace_file(&folder.join(layout::ENVELOPE_NAME), &envelope)?;
+        self.sync_incoming()?;
+        Ok(asset)
+    }
+
+    pub(crate) fn sync_incoming(&self) -> Result<(), StoreError> {
+        let incoming = self.layout().incoming();
+        self.inner.incoming_sync.wait(|| layout::sync_folder(&incoming))
+    }
+
+    fn commit(
+        &self,
+        draft: Draft,
+        asset: SealedAsset,
+        place: Place,
+        journal_line: Option<Vec<u8>>,
+    ) -> Result<Captured, StoreError> {
+        let Draft { metadata, asset_id, data_key } = draft;
+        let new = NewCapture {
+            asset_id,
+            place,
+            pieces: asset.pieces,
+            bytes: asset.bytes,
+            sha256: asset.sha256,
+            witness: self.witness(),
+            now: self.clock().now(),
+            metadata: metadata.clone(),
+        };
+        let state =
+            self.inner.writer.write(journal_line, move |transaction| capture_rows::insert(transaction, &new))?;
+        self.inner.keys.remember(asset_id, data_key);
+        tracing::info!(capture_id = %metadata.capture_id, %asset_id, bytes = asset.bytes, "captured");
+        Ok(Captured {
+            capture_id: metadata.capture_id,
+            asset_id,
+            kind: metadata.kind,
+            content_type: metadata.content_type,
+            created: metadata.created.unix_ms,
+            bytes: asset.bytes,
+            sha256: asset.sha256,
+            state,
+        })
+    }
+}
+
+/// Removes what a failed capture left; what cannot be removed now is swept at the next opening.
+pub(crate) fn remove_unfinished(folder: &Path) {
+    if let Err(error) = fs::remove_dir_all(folder) {
+        tracing::warn!(%error, "a failed capture's folder waits for the next opening");
+    }
+}

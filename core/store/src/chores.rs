@@ -1,0 +1,97 @@
+//! What can wait until nobody does: signing receipts, and moving finished assets from `incoming/` to `assets/`.
+//!
+//! A move is one rename, then syncs of the folders, then the row. Killed in between, the row still says `in_incoming` and the
+//! next batch finds the folder where it already is.
+
+use crate::{
+    StoreError,
+    keys::Keys,
+    layout::{self, Layout},
+    receipts, rows,
+    store::Files,
+    writer::Chores,
+};
+use rusqlite::{Connection, TransactionBehavior};
+use snaptrak_domain::AssetId;
+use std::{collections::BTreeSet, fs, io, path::PathBuf, sync::Arc};
+
+/// Assets moved in one batch: a few syncs, during which a new capture waits.
+const MOVES_MAX: usize = 32;
+
+/// The chores of a store.
+pub(crate) struct StoreChores {
+    files: Arc<Files>,
+    keys: Arc<Keys>,
+}
+
+impl StoreChores {
+    pub(crate) fn new(files: Arc<Files>, keys: Arc<Keys>) -> Self {
+        Self { files, keys }
+    }
+}
+
+impl Chores for StoreChores {
+    fn run(&mut self, connection: &mut Connection) -> Result<bool, StoreError> {
+        // A hardware signer takes its time, and the writer must not wait for it: `Store::sign_pending` does, on a caller's
+        // thread.
+        let signed = if self.keys.signer.is_hardware() {
+            0
+        } else {
+            receipts::sign_batch(connection, self.keys.signer.as_ref())?
+        };
+        let moved = move_batch(connection, &self.files)?;
+        Ok(signed == receipts::BATCH_MAX || moved == MOVES_MAX)
+    }
+}
+
+/// Moves a batch; how many.
+fn move_batch(connection: &mut Connection, files: &Files) -> Result<usize, StoreError> {
+    let assets = rows::all(
+        connection,
+        "SELECT id FROM asset WHERE in_incoming = 1 AND closed = 1 ORDER BY id LIMIT ?1",
+        [rows::signed(MOVES_MAX as u64)?],
+        |row| rows::asset_id(row, 0),
+    )?;
+    if assets.is_empty() {
+        return Ok(0);
+    }
+    move_folders(files, &assets)?;
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    for asset_id in &assets {
+        rows::change(&transaction, "UPDATE asset SET in_incoming = 0 WHERE id = ?1", [asset_id.as_bytes()])?;
+    }
+    transaction.commit()?;
+    Ok(assets.len())
+}
+
+/// Moves folders to their place for good; one that is already there is no error. The rows follow with the next batch.
+pub(crate) fn move_folders(files: &Files, assets: &[AssetId]) -> Result<(), StoreError> {
+    let layout = &files.layout;
+    let mut changed = BTreeSet::<PathBuf>::new();
+    for asset_id in assets {
+        let part = layout.assets_part(*asset_id);
+        if !part.exists() {
+            layout::create_folder(&part)?;
+            changed.insert(layout.assets());
+        }
+        let _changing = files.change();
+        move_folder(layout, *asset_id)?;
+        changed.insert(part);
+    }
+    changed.insert(layout.incoming());
+    changed.iter().try_for_each(|folder| layout::sync_folder(folder))
+}
+
+fn move_folder(layout: &Layout, asset_id: AssetId) -> Result<(), StoreError> {
+    match fs::rename(layout.incoming_asset(asset_id), layout.settled_asset(asset_id)) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            if !layout.settled_asset(asset_id).exists() {
+                // Someone took the files away. Reading them will say so; the row stays.
+                tracing::error!(%asset_id, "the folder of an asset is gone");
+            }
+            Ok(())
+        }
+        Err(error) => Err(StoreError::io("move an asset", error)),
+    }
+}

@@ -1,0 +1,123 @@
+//! What a picture says of its own making, read once from its first bytes.
+//!
+//! Nothing here can fail a capture: what is broken, missing or out of range is absent. The original stays bit for bit.
+
+use exif::{Exif, In, Tag, Value};
+use snaptrak_domain::{Location, Orientation, capture::EmbeddedMetadata};
+use std::{
+    io::Cursor,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
+
+/// Media types with a container in which EXIF is looked for.
+const WITH_EXIF: [&str; 7] =
+    ["image/jpeg", "image/png", "image/webp", "image/heic", "image/heif", "image/avif", "image/tiff"];
+
+/// Reads what it can from the first bytes of a file.
+pub(crate) fn read(content_type: &str, head: &[u8]) -> EmbeddedMetadata {
+    if !WITH_EXIF.contains(&content_type) {
+        return EmbeddedMetadata::default();
+    }
+    // The parser is not ours and its input is hostile; a capture is worth more than what it would have said.
+    catch_unwind(AssertUnwindSafe(|| parse(head))).ok().flatten().unwrap_or_default()
+}
+
+fn parse(head: &[u8]) -> Option<EmbeddedMetadata> {
+    let mut reader = exif::Reader::new();
+    reader.continue_on_error(true);
+    let read = reader.read_from_container(&mut Cursor::new(head));
+    let exif = read.or_else(|error| error.distill_partial_result(|_| {})).ok()?;
+    Some(EmbeddedMetadata {
+        taken_local: ascii(&exif, Tag::DateTimeOriginal).and_then(|text| local_time(&text)),
+        taken_offset_minutes: ascii(&exif, Tag::OffsetTimeOriginal).and_then(|text| offset_minutes(&text)),
+        orientation: field(&exif, Tag::Orientation)
+            .and_then(|value| value.get_uint(0))
+            .and_then(Orientation::from_exif),
+        location: location(&exif),
+    })
+}
+
+fn field(exif: &Exif, tag: Tag) -> Option<&Value> {
+    exif.get_field(tag, In::PRIMARY).map(|field| &field.value)
+}
+
+fn ascii(exif: &Exif, tag: Tag) -> Option<String> {
+    match field(exif, tag)? {
+        Value::Ascii(lines) => String::from_utf8(lines.first()?.clone()).ok(),
+        Value::Byte(_)
+        | Value::Short(_)
+        | Value::Long(_)
+        | Value::Rational(_)
+        | Value::SByte(_)
+        | Value::Undefined(..)
+        | Value::SShort(_)
+        | Value::SLong(_)
+        | Value::SRational(_)
+        | Value::Float(_)
+        | Value::Double(_)
+        | Value::Unknown(..) => None,
+    }
+}
+
+/// `2026:11:22 07:09:50` as `2026-11-22T07:09:50`.
+fn local_time(text: &str) -> Option<String> {
+    let parsed = exif::DateTime::from_ascii(text.trim_end_matches(['\0', ' ']).as_bytes()).ok()?;
+    let exif::DateTime { year, month, day, hour, minute, second, .. } = parsed;
+    let valid =
+        year > 0 && (1..=12).contains(&month) && (1..=31).contains(&day) && hour < 24 && minute < 60 && second <= 60;
+    valid.then(|| format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}"))
+}
+
+/// `+05:30` as 330.
+fn offset_minutes(text: &str) -> Option<i32> {
+    let text = text.trim_end_matches(['\0', ' ']);
+    let (sign, digits) = match text.split_at_checked(1)? {
+        ("+", digits) => (1, digits),
+        ("-", digits) => (-1, digits),
+        _ => return None,
+    };
+    let (hours, minutes) = digits.split_once(':')?;
+    let (hours, minutes) = (hours.parse::<i32>().ok()?, minutes.parse::<i32>().ok()?);
+    ((0..=14).contains(&hours) && (0..60).contains(&minutes)).then(|| sign * (hours * 60 + minutes))
+}
+
+fn location(exif: &Exif) -> Option<Location> {
+    let latitude = degrees(exif, Tag::GPSLatitude, Tag::GPSLatitudeRef, "N", "S")?;
+    let longitude = degrees(exif, Tag::GPSLongitude, Tag::GPSLongitudeRef, "E", "W")?;
+    let accuracy_m = rationals(exif, Tag::GPSHPositioningError).and_then(|values| values.first().copied());
+    let accuracy_m = accuracy_m.filter(|metres| metres.is_finite() && *metres >= 0.0);
+    Some(Location { latitude, longitude, accuracy_m }).filter(Location::is_valid)
+}
+
+fn degrees(exif: &Exif, tag: Tag, reference: Tag, positive: &str, negative: &str) -> Option<f64> {
+    let values = rationals(exif, tag)?;
+    let [degrees, minutes, seconds] = values.as_slice() else { return None };
+    let value = degrees + minutes / 60.0 + seconds / 3600.0;
+    let hemisphere = ascii(exif, reference)?;
+    let hemisphere = hemisphere.trim_end_matches(['\0', ' ']);
+    if hemisphere == positive {
+        Some(value)
+    } else if hemisphere == negative {
+        Some(-value)
+    } else {
+        None
+    }
+}
+
+fn rationals(exif: &Exif, tag: Tag) -> Option<Vec<f64>> {
+    match field(exif, tag)? {
+        Value::Rational(values) => Some(values.iter().map(exif::Rational::to_f64).collect()),
+        Value::Byte(_)
+        | Value::Ascii(_)
+        | Value::Short(_)
+        | Value::Long(_)
+        | Value::SByte(_)
+        | Value::Undefined(..)
+        | Value::SShort(_)
+        | Value::SLong(_)
+        | Value::SRational(_)
+        | Value::Float(_)
+        | Value::Double(_)
+        | Value::Unknown(..) => None,
+    }
+}

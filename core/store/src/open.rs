@@ -1,0 +1,87 @@
+//! Opening a store: lock, keys, database, then what a kill left in `incoming/`.
+//!
+//! Each thing that can be wrong has its own answer, found in an order in which a later check cannot hide an earlier cause:
+//! in use, no store, keyset missing or damaged, key not available or wrong, database damaged, newer schema. Nothing is
+//! deleted on the way.
+
+use crate::{
+    Store, StoreError, Surroundings, chores,
+    connection::{self, Access},
+    database_key,
+    journal::Journal,
+    keys::Keys,
+    keyset::{self, KeyRole, Keyset},
+    layout::Layout,
+    lock::Lock,
+    migrate, queue,
+    readers::Readers,
+    setting,
+    shared_sync::SharedSync,
+    store::{Files, Inner},
+    store_file::StoreFile,
+    writer::Writer,
+};
+use rusqlite::Connection;
+use snaptrak_domain::{DeviceId, KeyClass, Secret, StoreId};
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, RwLock},
+};
+
+impl Store {
+    /// Opens the store in `folder`.
+    pub fn open(folder: &Path, surroundings: Surroundings) -> Result<Self, StoreError> {
+        let layout = Layout::new(folder);
+        // Before the lock, whose file would otherwise be made in a folder that is none of ours.
+        StoreFile::read(&layout.store_file())?;
+        let lock = Lock::take(&layout.lock())?;
+        Self::open_locked(layout, surroundings, lock)
+    }
+
+    pub(crate) fn open_locked(layout: Layout, surroundings: Surroundings, lock: Lock) -> Result<Self, StoreError> {
+        let file = StoreFile::read(&layout.store_file())?;
+        let background = keyset::read(&layout, KeyClass::Background, surroundings.key_store.as_ref())?;
+        let key = database_key::find(&layout.database_key(), &background)?;
+        let connection = open_database(&layout, &key, &background)?;
+        let device_id = check_identity(&connection, &file)?;
+        let keys = Arc::new(Keys::new(&background, surroundings.signer.clone())?);
+        let files = Arc::new(Files { layout: layout.clone(), changes: Mutex::new(()), rewrites: Mutex::new(()) });
+        let journal = Journal::open(&layout.journal(), Arc::clone(&surroundings.clock))?;
+        let chores = chores::StoreChores::new(Arc::clone(&files), Arc::clone(&keys));
+        let store = Self {
+            inner: Arc::new(Inner {
+                files,
+                keys,
+                device_id,
+                writer: Writer::start(connection, journal, Box::new(chores))?,
+                readers: Readers::new(layout.database(), key),
+                recipients: RwLock::new(Vec::new()),
+                incoming_sync: SharedSync::new(),
+                rewriting: Mutex::new(()),
+                surroundings,
+                lock: Mutex::new(Some(lock)),
+            }),
+        };
+        store.adopt_incoming()?;
+        queue::void_leases(&store)?;
+        Ok(store)
+    }
+}
+
+fn open_database(layout: &Layout, key: &Secret, background: &Keyset) -> Result<Connection, StoreError> {
+    let mut connection = connection::open(&layout.database(), key, Access::Write)?;
+    migrate::migrate(&mut connection)?;
+    if !layout.database_key().exists() {
+        database_key::write(&layout.database_key(), background.active(KeyRole::Database)?)?;
+    }
+    Ok(connection)
+}
+
+/// The database and the folder must be of one generation; the device's id comes along.
+fn check_identity(connection: &Connection, file: &StoreFile) -> Result<DeviceId, StoreError> {
+    let generation: Option<StoreId> = setting::read(connection, setting::GENERATION_ID)?;
+    if generation != Some(file.generation_id) {
+        return Err(StoreError::Damaged { what: "database and folder are of different generations" });
+    }
+    setting::read(connection, setting::DEVICE_ID)?.ok_or(StoreError::Damaged { what: "device id" })
+}
