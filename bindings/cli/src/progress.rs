@@ -26,11 +26,16 @@ impl Bar {
     /// A bar over this many files.
     pub(crate) fn of_files(output: &Output, files: u64) -> Self {
         let bar = Self::new(output);
-        if files > 1 && !bar.bar.is_hidden() {
+        if bar.bar.is_hidden() {
+            return bar;
+        }
+        if files > 1 {
             bar.bar.set_style(style("{spinner} capturing {wide_bar} {pos}/{len} files"));
             bar.bar.set_length(files);
-            bar.bar.enable_steady_tick(TICK);
+        } else {
+            bar.bar.set_style(style("{spinner} capturing {elapsed}"));
         }
+        bar.bar.enable_steady_tick(TICK);
         bar
     }
 
