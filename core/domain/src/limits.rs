@@ -7,8 +7,9 @@ pub const PIECE_PLAIN_BYTES_MAX: u64 = 33_554_432;
 /// Ciphertext bytes of a segment inside a piece (Tink): one random read decrypts one segment.
 pub const SEGMENT_BYTES: usize = 65_536;
 
-/// Pieces of an asset: 32 TiB, and an envelope of at most a few hundred megabytes that nobody will ever see.
-pub const PIECES_MAX: u32 = 1 << 20;
+/// Pieces of an asset: 512 GiB, at which its envelope is 7 MB (list, sealed digests and two receipts name every piece) and is
+/// still read and written whole.
+pub const PIECES_MAX: usize = 16_384;
 
 /// A note up to this size is a row; more text than this is a file.
 pub const NOTE_INLINE_BYTES_MAX: usize = 65_536;

@@ -13,8 +13,7 @@ pub use error::EnvelopeError;
 pub use parse::UntrustedEnvelope;
 pub use write::{Envelope, NewEnvelope};
 
-/// Pieces of one asset: 512 GiB of plaintext. The envelope of such an asset stays under [`ENVELOPE_BYTES_MAX`].
-pub const PIECES_MAX: usize = 16_384;
+pub use snaptrak_domain::limits::PIECES_MAX;
 
 /// Wraps of one envelope: device, organisation and recovery, with room for each key's predecessors after rotations.
 pub const WRAPS_MAX: usize = 16;

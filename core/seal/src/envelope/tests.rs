@@ -9,7 +9,7 @@ use snaptrak_domain::{
 
 use super::*;
 use crate::data_key::DataKey;
-use crate::piece::{PieceAddress, PieceSealer, SealedPiece};
+use crate::piece::{self, PieceAddress, PieceSealer, SealedPiece};
 use crate::recipient_key::{KemAlgorithm, RecipientPrivateKey, sha256};
 use crate::test_random::CountingRandom;
 use crate::wrap::{Recipient, Wrap};
@@ -205,6 +205,31 @@ fn broken_rules_are_refused_even_with_a_fitting_hmac() {
     }
     let huge = vec![b' '; ENVELOPE_BYTES_MAX + 1];
     assert!(matches!(UntrustedEnvelope::parse(&huge), Err(EnvelopeError::TooLarge { .. })));
+}
+
+#[test]
+fn the_largest_asset_fits_and_one_piece_more_does_not() {
+    let random = CountingRandom::new(5);
+    let mut envelope = Envelope::create(new_envelope(), &metadata(vec![], false), &key(), &random).unwrap();
+    let full = |index| SealedPiece {
+        index,
+        bytes: piece::PIECE_PLAIN_BYTES_MAX,
+        sha256: sha256(b"plain"),
+        sealed_bytes: piece::PIECE_SEALED_BYTES_MAX,
+        sealed_sha256: sha256(b"sealed"),
+    };
+    let mut plain = Vec::new();
+    for index in 0..PIECES_MAX as u32 {
+        envelope.add_piece(&full(index)).unwrap();
+        plain.push(digest_of(&full(index)));
+    }
+    assert_eq!(envelope.add_piece(&full(PIECES_MAX as u32)), Err(EnvelopeError::Full));
+    envelope.close().unwrap();
+    envelope.set_metadata(&metadata(plain, true), &key(), &random).unwrap();
+    let receipt = vec![0xff; 750_000];
+    envelope.set_receipts(EnvelopeReceipts { device: receipt.clone(), server: Some(receipt) });
+    let file = envelope.to_bytes(&key()).unwrap();
+    UntrustedEnvelope::parse(&file).unwrap().authenticate(&key()).unwrap().metadata(&key()).unwrap();
 }
 
 #[test]
