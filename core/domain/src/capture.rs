@@ -161,6 +161,9 @@ pub struct CaptureMetadata {
     /// What the file says by itself.
     #[serde(default)]
     pub embedded: EmbeddedMetadata,
+    /// A recording that ended with its process: what was complete by then is all that there is.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub interrupted: bool,
 }
 
 /// A capture as lists show it.

@@ -262,6 +262,7 @@ fn seal_asset(byte: u8, parts: &[Vec<u8>], key: &RecipientPrivateKey, random: &S
             project: None,
             location: None,
             embedded: EmbeddedMetadata::default(),
+            interrupted: false,
         },
         pieces: sealed.iter().map(digest).collect(),
         bytes: whole.len() as u64,

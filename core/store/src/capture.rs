@@ -76,6 +76,7 @@ impl Store {
             project: request.project,
             location: request.location,
             embedded,
+            interrupted: false,
         })
     }
 

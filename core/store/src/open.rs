@@ -57,7 +57,6 @@ impl Store {
                 readers: Readers::new(layout.database(), key),
                 recipients: RwLock::new(Vec::new()),
                 incoming_sync: SharedSync::new(),
-                rewriting: Mutex::new(()),
                 surroundings,
                 lock: Mutex::new(Some(lock)),
             }),

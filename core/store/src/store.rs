@@ -56,8 +56,6 @@ pub(crate) struct Inner {
     pub(crate) device_id: DeviceId,
     pub(crate) recipients: RwLock<Vec<queue_store::Recipient>>,
     pub(crate) incoming_sync: SharedSync,
-    /// Held from reading an envelope to having replaced it.
-    pub(crate) rewriting: Mutex<()>,
     pub(crate) surroundings: Surroundings,
     pub(crate) lock: Mutex<Option<Lock>>,
 }

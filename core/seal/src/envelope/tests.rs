@@ -46,6 +46,7 @@ fn metadata(pieces: Vec<PieceDigest>, closed: bool) -> SealedMetadata {
             project: None,
             location: None,
             embedded: EmbeddedMetadata::default(),
+            interrupted: false,
         },
         bytes: pieces.iter().map(|piece| piece.bytes).sum(),
         sha256: closed.then(|| sha256(b"whole")),

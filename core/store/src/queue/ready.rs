@@ -1,6 +1,6 @@
 //! What is ready: the planner's question, answered from the index `step_ready` alone however many steps there are.
 
-use crate::{StoreError, rows};
+use crate::{Store, StoreError, rows};
 use rusqlite::{Connection, Row, params};
 use snaptrak_domain::{AssetId, StepKind, UnixMs, queue_store::ReadyStep};
 
@@ -38,6 +38,15 @@ pub(crate) fn ready(
     steps.sort_by_key(|step| (step.bytes / LANE_BYTES, step.step_id));
     steps.truncate(limit);
     Ok(steps)
+}
+
+const WAITING: &str = "SELECT count(*) FROM step WHERE kind = ?1 AND state IN ('waiting', 'running')";
+
+impl Store {
+    /// Steps of a kind that are still to be done, ready or not.
+    pub fn count_waiting(&self, kind: StepKind) -> Result<u64, StoreError> {
+        self.read(|connection| rows::only(connection, WAITING, params![kind.as_str()], |row| rows::count(row, 0)))
+    }
 }
 
 fn read(row: &Row<'_>) -> Result<ReadyStep, StoreError> {
