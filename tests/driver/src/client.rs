@@ -37,6 +37,13 @@ impl Client {
         Ok(Self { programs: programs.clone(), store: folder.join("store"), passphrase_file, environment: Vec::new() })
     }
 
+    /// The same options on another store.
+    #[must_use]
+    pub fn with_store(mut self, folder: &Path) -> Self {
+        self.store = folder.to_owned();
+        self
+    }
+
     /// The same store with another file for the passphrase.
     #[must_use]
     pub fn with_passphrase_file(mut self, file: &Path) -> Self {

@@ -3,6 +3,12 @@
 use crate::DriverError;
 use serde_json::{Value, json};
 
+/// GET of a public path that answers JSON.
+pub fn get(url: &str, path: &str) -> Result<Value, DriverError> {
+    let failed = |error: ureq::Error| DriverError::Http { path: path.to_owned(), said: error.to_string() };
+    ureq::get(format!("{url}{path}")).call().map_err(failed)?.body_mut().read_json().map_err(failed)
+}
+
 /// A session at the API.
 #[derive(Debug)]
 pub struct Account {

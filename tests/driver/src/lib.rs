@@ -13,7 +13,7 @@ mod wire;
 pub use cache::Cache;
 pub use client::{Answer, Client};
 pub use error::DriverError;
-pub use http::Account;
+pub use http::{Account, get};
 pub use programs::Programs;
 pub use server::Server;
 pub use station::{Captured, EMAIL, PASSWORD, Station, captures, now_ms};
