@@ -45,13 +45,24 @@ pub struct StoreStatus {
 }
 
 impl Store {
-    /// The store in numbers; all of them of one moment.
+    /// The store in numbers; all of them of one moment, but for the size of the database's files.
     pub fn status(&self) -> Result<StoreStatus, StoreError> {
-        self.read(status)
+        let mut status = self.read(status)?;
+        status.bytes += self.database_bytes();
+        Ok(status)
+    }
+
+    fn database_bytes(&self) -> u64 {
+        // SQLCipher answers the size of a page as text; the files themselves say how much room they take.
+        let database = self.layout().database();
+        let mut log = database.clone().into_os_string();
+        log.push("-wal");
+        [database, log.into()].iter().filter_map(|path| std::fs::metadata(path).ok()).map(|file| file.len()).sum()
     }
 }
 
-pub(crate) fn status(connection: &Connection) -> Result<StoreStatus, StoreError> {
+/// Everything but the size of the database.
+fn status(connection: &Connection) -> Result<StoreStatus, StoreError> {
     let mut by_state = BTreeMap::new();
     let (mut waiting, mut waiting_bytes, mut oldest) = (0, 0, None);
     for state in AssetState::ALL {
@@ -71,7 +82,7 @@ pub(crate) fn status(connection: &Connection) -> Result<StoreStatus, StoreError>
         parked: parked(connection)?,
         schema_version: crate::migrate::version(connection)?,
         cipher_version: connection::cipher_version(connection)?.ok_or(StoreError::NoCipher)?,
-        bytes: bytes(connection)?,
+        bytes: sealed_bytes(connection)?,
     })
 }
 
@@ -98,14 +109,11 @@ fn parked(connection: &Connection) -> Result<Vec<ParkedStep>, StoreError> {
     )
 }
 
-fn bytes(connection: &Connection) -> Result<u64, StoreError> {
-    let pages = rows::only(connection, "PRAGMA page_count", [], |row| rows::count(row, 0))?;
-    let page_bytes = rows::only(connection, "PRAGMA page_size", [], |row| rows::count(row, 0))?;
-    let sealed = rows::only(
+fn sealed_bytes(connection: &Connection) -> Result<u64, StoreError> {
+    rows::only(
         connection,
         "SELECT coalesce(sum(sealed_bytes), 0) FROM piece WHERE state <> 'purged' AND sealed IS NULL",
         [],
         |row| rows::count(row, 0),
-    )?;
-    Ok(pages * page_bytes + sealed)
+    )
 }

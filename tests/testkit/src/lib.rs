@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod fakes;
+pub mod memory_queue;
 pub mod queue_conformance;
 
 pub use fakes::{FAKE_START_MS, FakeClock, FixedKeyStore, SeededRandom};

@@ -4,9 +4,7 @@ use super::{
     Fixture,
     counts::{attempt, enrol, refused},
 };
-use snaptrak_domain::{
-    AssetState, CaptureId, Kind, ReasonCode, Rendition, StepKind, StepState, outcome::Outcome, queue_store::QueueStore,
-};
+use snaptrak_domain::{AssetState, CaptureId, Kind, ReasonCode, Rendition, StepKind, StepState, outcome::Outcome};
 use snaptrak_testkit::queue_conformance::QueueUnderTest;
 
 /// Walks all pages of a list.
@@ -27,7 +25,7 @@ fn pages_hold_everything_once_oldest_first() {
     let mut fixture = Fixture::new();
     let ids: Vec<CaptureId> = (0..7).map(|_| fixture.add(&[100]).capture_id).collect();
     assert_eq!(pages(&fixture, None, 3), [ids[..3].to_vec(), ids[3..6].to_vec(), ids[6..].to_vec()]);
-    assert_eq!(pages(&fixture, None, 7), [ids.clone()]);
+    assert_eq!(pages(&fixture, None, 7).concat(), ids);
     enrol(&fixture);
     let refuse = attempt(&fixture, StepKind::SendRecord, refused(ReasonCode::ServerRefused));
     assert!(refuse > 0);
