@@ -173,10 +173,10 @@ impl<'a> Flow<'a> {
         session: &OpenedSession,
         bundle: &[u8],
     ) -> Result<(AcceptedTrust, bool), SyncError> {
-        if let (Some(given), Some(known)) = (request.trust_root, known) {
-            if given != known.trust_root {
-                return Err(SyncError::OtherRoot { expected: given, found: known.trust_root });
-            }
+        if let (Some(expected), Some(found)) = (request.trust_root, known.map(|known| known.trust_root))
+            && expected != found
+        {
+            return Err(SyncError::OtherRoot { expected, found });
         }
         let given = request.trust_root.is_some() || known.is_some_and(|known| known.trust_root_given);
         let stored = self.store.trust_bundle()?;

@@ -4,7 +4,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
+use crossbeam_channel::{Receiver, Sender, unbounded};
 use snaptrak_domain::transport::{
     Body, Plan, Response, TransferError, TransferEvent, TransferEvents, TransferId, Transport,
 };
@@ -36,11 +36,8 @@ pub(crate) struct RealPace;
 
 impl Pace for RealPace {
     fn wait(&self, signals: &Receiver<Signal>, timeout_ms: u64) -> Option<Signal> {
-        match signals.recv_timeout(std::time::Duration::from_millis(timeout_ms)) {
-            Ok(signal) => Some(signal),
-            // The line holds a sender itself, so that the channel is never disconnected while it waits.
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-        }
+        // The line holds a sender itself, so that the channel is never disconnected while it waits.
+        signals.recv_timeout(std::time::Duration::from_millis(timeout_ms)).ok()
     }
 }
 
@@ -169,7 +166,7 @@ impl<'a> Line<'a> {
                     self.account_own(&event, id);
                     match event {
                         TransferEvent::Finished { id: ended, result } if ended == id => break result,
-                        other => kept.push_back(other),
+                        other @ (TransferEvent::Finished { .. } | TransferEvent::Progress { .. }) => kept.push_back(other),
                     }
                 }
                 Some(Signal::Cancelled) => {}

@@ -588,6 +588,9 @@ impl QueueStore for MemoryQueue {
     fn save_countersigned(&self, step_id: i64, countersigned: &[u8], now: UnixMs) -> Result<(), QueueError> {
         let mut content = self.content();
         let step = content.step(step_id)?.clone();
+        if step.kind != StepKind::FetchReceipt {
+            return Err(QueueError::Unavailable { detail: "not_a_receipt_step".to_owned() });
+        }
         if let Some(capture) = content.captures.get_mut(&step.capture_id) {
             capture.countersigned = Some(countersigned.to_vec());
             for piece in &mut capture.pieces {

@@ -34,10 +34,9 @@ fn has_cause<T: Error + 'static>(error: &(dyn Error + 'static)) -> bool {
             return true;
         }
         // An I/O error hides what it wraps from `source`.
-        if let Some(inner) = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
-            if has_cause::<T>(inner) {
-                return true;
-            }
+        let hidden = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        if hidden.is_some_and(|hidden| has_cause::<T>(hidden)) {
+            return true;
         }
         next = cause.source();
     }

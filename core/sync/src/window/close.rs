@@ -25,10 +25,8 @@ impl Window<'_> {
             if left_ms == 0 {
                 break;
             }
-            if let Some(event) = self.line.wait(left_ms) {
-                if is_end(&event) {
-                    self.take_late(event, &reason);
-                }
+            if let Some(event) = self.line.wait(left_ms).filter(is_end) {
+                self.take_late(event, &reason);
             }
         }
         for (_, flight) in std::mem::take(&mut self.flights) {

@@ -16,12 +16,12 @@ const SMALL_LANE: usize = 4;
 const PIECE_LANES: usize = 3;
 /// Large pieces under way at once: one lane less than there are.
 const LARGE_PIECE_LANES: usize = PIECE_LANES - 1;
-/// A piece up to this size is small: a photo's thumbnail or a note, not a photo of a phone camera.
-const SMALL_PIECE_BYTES_MAX: u64 = 1 << 20;
+/// A piece below this size is small: a note, a thumbnail, most photos of a phone camera. The queue lists by the same lanes.
+const LANE_BYTES: u64 = 4_194_304;
 /// Candidates that are looked at for the lanes. Small pieces come first, so that a few suffice.
 const CANDIDATES: usize = 16;
 
-/// Events that are taken after a deadline has passed in one go; the transport has no more under way.
+/// Whether an event ends a transfer.
 pub(super) fn is_end(event: &TransferEvent) -> bool {
     match event {
         TransferEvent::Finished { .. } => true,
@@ -119,7 +119,7 @@ impl Window<'_> {
 }
 
 fn is_small(bytes: u64) -> bool {
-    bytes <= SMALL_PIECE_BYTES_MAX
+    bytes < LANE_BYTES
 }
 
 // A batch is as large as the API takes; both bounds are the domain's.

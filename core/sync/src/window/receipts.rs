@@ -1,7 +1,7 @@
 //! Receipts: asks how the server's verification went, checks what it signed, and follows its answer.
 
 use snaptrak_domain::outcome::Outcome;
-use snaptrak_domain::queue_store::ReadyStep;
+use snaptrak_domain::queue_store::{QueueError, ReadyStep};
 use snaptrak_domain::transport::Response;
 use snaptrak_domain::{AssetId, Reason, ReasonCode, StepKind, StepState, limits};
 
@@ -118,7 +118,18 @@ impl Window<'_> {
         self.end(step, Outcome::NotYet { reason, retry_after_ms: delay_ms }, None)?;
         if missing && polls >= MISSING_POLLS && !self.closing && self.sent_again.insert(asset_id) {
             tracing::warn!(asset = %asset_id, "the server misses what it has received; it is offered again");
-            self.store.send_again(asset_id, None, self.now())?;
+            self.offer_again(asset_id, None)?;
+        }
+        Ok(())
+    }
+
+    /// A server that names a piece which the asset does not have is offered all of them.
+    fn offer_again(&self, asset_id: AssetId, piece: Option<u32>) -> Result<(), Halt> {
+        let named = piece.map(|index| [index]);
+        let named = named.as_ref().map(|one| one.as_slice());
+        match self.store.send_again(asset_id, named, self.now()) {
+            Err(QueueError::Missing { .. }) if named.is_some() => self.store.send_again(asset_id, None, self.now())?,
+            answer => answer?,
         }
         Ok(())
     }
@@ -132,8 +143,7 @@ impl Window<'_> {
                 let outcome = Outcome::Failed { reason: reason(ReasonCode::SealedMismatch), retry_after_ms: None };
                 let next = self.end(step, outcome, None)?;
                 if next.state == StepState::Waiting {
-                    let pieces = piece.map(|index| [index]);
-                    self.store.send_again(asset_id, pieces.as_ref().map(|one| one.as_slice()), self.now())?;
+                    self.offer_again(asset_id, piece)?;
                 }
                 Ok(())
             }
