@@ -4,6 +4,7 @@
 
 mod activation;
 mod analyser;
+pub mod annotate;
 mod blazeface;
 pub mod decode;
 mod detector;
@@ -17,5 +18,6 @@ mod tensor;
 mod upright;
 
 pub use analyser::{Analyser, AnalyserOptions, MonotonicMsFn, PICTURE_BYTES_MAX};
+pub use annotate::{ANNOTATED_PIXELS_MAX, AnnotatedFormat, annotate};
 pub use error::AnalyseError;
 pub use upright::upright_size;
