@@ -218,7 +218,9 @@ impl Error {
             C::BadCredentials => "check e-mail and password",
             C::EmailTaken => "sign in instead, or use another e-mail",
             C::ServerRefused => "read the server's reason; the same request would be refused again",
-            C::TrustNotChained => "ask the organisation for the right root fingerprint; nothing is sent until it matches",
+            C::TrustNotChained => {
+                "ask the organisation for the right root fingerprint; nothing is sent until it matches"
+            }
             C::TrustExpired => "ask the organisation to renew its keys; captures wait safely",
             C::PlainHttpRefused => "use https, or a loopback address for development",
             C::NewerVersion => "update the app; this store was written by a newer version",

@@ -1,1 +1,44 @@
 #![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod analyse;
+mod capture;
+mod config;
+mod enrol;
+mod error;
+mod export_key;
+mod from_store;
+mod from_sync;
+mod look;
+mod platform;
+mod progress;
+mod record;
+mod snaptrak;
+mod sync;
+mod trust;
+mod verify;
+
+pub use analyse::{AnalyseOptions, AnalyseReport};
+pub use capture::CaptureOptions;
+pub use config::Config;
+pub use enrol::{Enrolled, SignIn, SignUp};
+pub use error::{Cause, Error, ErrorCode};
+pub use export_key::{ExportedKey, ExportedPiece};
+pub use look::PictureFormat;
+pub use platform::{Platform, SystemClock, SystemRandom};
+pub use progress::{Phase, Progress, ProgressEvent, Quiet};
+pub use record::Recording;
+pub use snaptrak::SnapTrak;
+pub use sync::{Budget, StoppedBecause, SyncReport};
+pub use verify::{VerifyFailure, VerifyReport};
+
+pub use snaptrak_domain::{
+    AccountId, AssetId, AssetState, BootId, CaptureId, CaptureMetadata, Clock, DeviceId, Finding, FindingBox, KeyClass,
+    KeyStore, KeyStoreError, Kind, Location, MonotonicMs, OrganisationId, PieceState, Random, RandomError, Reason,
+    ReasonCode, Rendition, Secret, Sha256Digest, Signer, SignerError, StageMs, StepKind, StepState, Task, UnixMs,
+    WallTime, capture::CaptureSummary, engine::Accelerator, key_store::WrappedKeys,
+};
+pub use snaptrak_store::{
+    AssetDetail, CaptureDetail, Captured, Page, ParkedStep, PieceDetail, PieceDone, StepDetail, StoreStatus, Why,
+};
+pub use snaptrak_sync::CancelToken;

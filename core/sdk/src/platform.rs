@@ -2,9 +2,7 @@
 //! of chance are named; everything else gets them as arguments.
 
 use rustix::time::{ClockId, clock_gettime};
-use snaptrak_domain::{
-    BootId, Clock, KeyStore, MonotonicMs, Random, RandomError, Signer, UnixMs, WallTime,
-};
+use snaptrak_domain::{BootId, Clock, KeyStore, MonotonicMs, Random, RandomError, Signer, UnixMs, WallTime};
 use std::sync::Arc;
 
 /// The parts of the platform that an instance works with. A test gives fakes, an app gives its own key store.
@@ -70,6 +68,12 @@ fn monotonic_ms() -> i64 {
     let clock = ClockId::Monotonic;
     let time = clock_gettime(clock);
     time.tv_sec * 1000 + time.tv_nsec / 1_000_000
+}
+
+/// Milliseconds of a clock that only goes forward, finer than a lease needs: for the timings of findings.
+pub(crate) fn stopwatch_ms() -> f64 {
+    let time = clock_gettime(ClockId::Monotonic);
+    time.tv_sec as f64 * 1e3 + time.tv_nsec as f64 / 1e6
 }
 
 impl Clock for SystemClock {

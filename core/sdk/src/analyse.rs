@@ -1,0 +1,153 @@
+//! The runner of `analyse` steps: one capture at a time, its outcome written before the next begins.
+
+use crate::{
+    Error, ErrorCode, SnapTrak,
+    platform::stopwatch_ms,
+    progress::{Phase, Progress, ProgressEvent},
+};
+use snaptrak_domain::{
+    Rendition, StepKind, StepState,
+    engine::Accelerator,
+    outcome::Outcome,
+    queue_store::{AttemptEnd, QueueStore, ReadyStep},
+    reason::{Reason, ReasonCode},
+};
+use snaptrak_inference::{Manifest, OrtEngine};
+use snaptrak_vision::{Analyser, AnalyserOptions};
+use std::sync::Arc;
+
+/// Steps taken from the queue at once; each is small, and the list must not go stale.
+const BATCH: usize = 32;
+/// An analysis takes seconds at most; a process that died holds its steps no longer than this.
+const LEASE_MS: i64 = 5 * 60 * 1000;
+
+/// What to run, and where.
+#[derive(Debug, Clone)]
+pub struct AnalyseOptions {
+    /// Only this model; every model of the manifest otherwise.
+    pub model: Option<String>,
+    /// Only this engine (`ort`).
+    pub engine: Option<String>,
+    /// Where it should run.
+    pub accelerator: Accelerator,
+    /// At most so many captures.
+    pub limit: Option<u64>,
+}
+
+impl Default for AnalyseOptions {
+    fn default() -> Self {
+        Self { model: None, engine: None, accelerator: Accelerator::Cpu, limit: None }
+    }
+}
+
+/// What became of the steps.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct AnalyseReport {
+    /// Captures that were understood.
+    pub analysed: u64,
+    /// Captures that were set aside with a reason.
+    pub parked: u64,
+    /// Captures that still wait.
+    pub left: u64,
+}
+
+impl SnapTrak {
+    /// Understands what waits for analysis. A picture that cannot be analysed is set aside with a reason and never holds up
+    /// the others; a missing engine or model is an error, and everything goes on waiting.
+    pub fn analyse(&self, options: &AnalyseOptions, progress: &dyn Progress) -> Result<AnalyseReport, Error> {
+        let store = &self.inner.store;
+        let total = store.count_waiting(StepKind::Analyse)?.min(options.limit.unwrap_or(u64::MAX));
+        let mut report = AnalyseReport::default();
+        if total == 0 {
+            return Ok(report);
+        }
+        let mut analyser = self.analyser(options)?;
+        while report.analysed + report.parked < total {
+            let left = usize::try_from(total - report.analysed - report.parked).unwrap_or(BATCH);
+            let steps = store.ready(StepKind::Analyse, self.inner.platform.clock.now(), left.min(BATCH))?;
+            if steps.is_empty() {
+                break;
+            }
+            for step in steps {
+                match self.analyse_one(&mut analyser, &step)? {
+                    StepState::Done => report.analysed += 1,
+                    StepState::Parked => report.parked += 1,
+                    // A failure that may pass: the step waits with a delay and is left.
+                    StepState::Waiting | StepState::Running | StepState::Cancelled => {}
+                }
+                let done = report.analysed + report.parked;
+                progress.update(ProgressEvent { phase: Phase::Analysing, done, total, bytes_done: 0, bytes_total: 0 });
+            }
+        }
+        report.left = store.count_waiting(StepKind::Analyse)?;
+        Ok(report)
+    }
+
+    fn analyse_one(&self, analyser: &mut Analyser, step: &ReadyStep) -> Result<StepState, Error> {
+        let store = &self.inner.store;
+        let clock = &self.inner.platform.clock;
+        store.begin(step.step_id, clock.now(), LEASE_MS)?;
+        let asset_id = store.asset_of(step.capture_id, Rendition::Original)?;
+        let found = store
+            .reader(asset_id)
+            .map_err(|error| reader_reason(&error))
+            .and_then(|mut reader| analyser.analyse(reader.as_mut()).map_err(|error| error.reason));
+        let reason = match found {
+            Ok(findings) => {
+                store.save_findings(step.step_id, step.capture_id, asset_id, &findings, clock.now())?;
+                return Ok(StepState::Done);
+            }
+            Err(reason) => reason,
+        };
+        tracing::info!(capture = %step.capture_id, code = reason.code.as_str(), "analysis did not succeed");
+        let end = AttemptEnd {
+            step_id: step.step_id,
+            outcome: outcome_of(reason),
+            piece_event: None,
+            now: clock.now(),
+            jitter: self.jitter()?,
+        };
+        Ok(store.end(end)?.state)
+    }
+
+    fn analyser(&self, options: &AnalyseOptions) -> Result<Analyser, Error> {
+        if options.engine.as_deref().is_some_and(|engine| engine != "ort") {
+            return Err(Error::new(ErrorCode::EngineMissing, "this build has the engine ort only"));
+        }
+        let config = &self.inner.config;
+        let missing = |code, what: &str| Error::new(code, format!("no {what} was configured"));
+        let library =
+            config.runtime_library.as_deref().ok_or_else(|| missing(ErrorCode::EngineMissing, "inference library"))?;
+        let models = config.models.as_deref().ok_or_else(|| missing(ErrorCode::ModelMissing, "models folder"))?;
+        let engine =
+            OrtEngine::open(library).map_err(|error| Error::new(ErrorCode::EngineMissing, error.to_string()))?;
+        let manifest =
+            Manifest::load(models).map_err(|error| Error::new(ErrorCode::ModelMissing, error.to_string()))?;
+        let options = AnalyserOptions {
+            models: options.model.clone().map(|model| vec![model]),
+            accelerator: options.accelerator,
+            threads: config.threads,
+        };
+        Analyser::new(&engine, &manifest, models, &options, Arc::new(stopwatch_ms))
+            .map_err(|error| Error::from_reason(&error.reason))
+    }
+}
+
+fn reader_reason(error: &snaptrak_store::StoreError) -> Reason {
+    use snaptrak_store::StoreError as S;
+    match error {
+        S::NeedsUser | S::NotYet | S::WrongKey => Reason::new(ReasonCode::NeedsUser),
+        _ => Reason::new(ReasonCode::LocalDamaged),
+    }
+}
+
+/// Whether the same attempt would end the same way.
+fn outcome_of(reason: Reason) -> Outcome {
+    match reason.code {
+        ReasonCode::EngineFailed | ReasonCode::EngineMissing | ReasonCode::ModelMissing | ReasonCode::ModelDamaged => {
+            Outcome::Failed { reason, retry_after_ms: None }
+        }
+        ReasonCode::NeedsUser => Outcome::NotAttempted(reason),
+        _ => Outcome::Refused(reason),
+    }
+}

@@ -1,0 +1,68 @@
+//! One instance: a store, the platform it stands on, and what is loaded on demand. No global state: two instances on two
+//! stores live side by side.
+
+use crate::{Config, Error, ErrorCode, Platform};
+use snaptrak_store::{Store, Surroundings};
+use snaptrak_sync::SyncClient;
+use std::sync::{Arc, Mutex};
+
+/// The SDK on one store. Clones share it; everything may be called from any thread and blocks until it is done.
+#[derive(Clone)]
+pub struct SnapTrak {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) config: Config,
+    pub(crate) platform: Platform,
+    pub(crate) store: Store,
+    pub(crate) sync_client: Mutex<Option<Arc<SyncClient>>>,
+}
+
+impl SnapTrak {
+    /// Makes a store in an empty or absent folder and opens it.
+    pub fn create(config: Config, platform: Platform) -> Result<Self, Error> {
+        config.validate()?;
+        let store = Store::create(&config.store, surroundings(&platform))?;
+        Self::over(config, platform, store)
+    }
+
+    /// Opens the store of the configuration. One process owns a store: a second gets `InUse`.
+    pub fn open(config: Config, platform: Platform) -> Result<Self, Error> {
+        config.validate()?;
+        let store = Store::open(&config.store, surroundings(&platform))?;
+        Self::over(config, platform, store)
+    }
+
+    fn over(config: Config, platform: Platform, store: Store) -> Result<Self, Error> {
+        let instance = Self { inner: Arc::new(Inner { config, platform, store, sync_client: Mutex::new(None) }) };
+        // Captures made from now on are wrapped for the organisation at once, if one is known.
+        instance.use_recipients_of_stored_trust()?;
+        Ok(instance)
+    }
+
+    /// Ends the work in progress, writes down what is only in memory and frees the store. Dropping the last clone does the
+    /// same without an answer.
+    pub fn close(self) -> Result<(), Error> {
+        // The client holds a handle of the store; it goes first.
+        self.inner.sync_client.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        Ok(self.inner.store.clone().close()?)
+    }
+
+    /// Uniform in 0..=65535, for spreading delays.
+    pub(crate) fn jitter(&self) -> Result<u16, Error> {
+        let mut bytes = [0_u8; 2];
+        let no_chance = |_| Error::new(ErrorCode::Internal, "the operating system gave no random bytes");
+        self.inner.platform.random.fill(&mut bytes).map_err(no_chance)?;
+        Ok(u16::from_le_bytes(bytes))
+    }
+}
+
+fn surroundings(platform: &Platform) -> Surroundings {
+    Surroundings {
+        clock: Arc::clone(&platform.clock),
+        random: Arc::clone(&platform.random),
+        key_store: Arc::clone(&platform.key_store),
+        signer: platform.signer.clone(),
+    }
+}

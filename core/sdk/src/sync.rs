@@ -1,0 +1,85 @@
+//! Bringing captures to the API: the window of `core/sync` on this instance's store and platform.
+
+use crate::{
+    Error, ErrorCode, SnapTrak,
+    progress::{Phase, Progress, ProgressEvent},
+};
+use snaptrak_sync::{
+    CancelToken, ReqwestTransport, SyncClient, SyncObserver, SyncParts, SyncPhase, SyncProgress, TransportSettings,
+};
+use std::sync::Arc;
+
+pub use snaptrak_sync::{StoppedBecause, SyncReport};
+
+/// What a call of [`SnapTrak::sync`] may use; `None` means as much as there is to do.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Budget {
+    /// Milliseconds.
+    pub time_ms: Option<u64>,
+    /// Bytes of request bodies.
+    pub bytes: Option<u64>,
+}
+
+impl SnapTrak {
+    /// Brings what waits to the API, as far as the budget goes, and says what is left.
+    ///
+    /// What could not be done of one capture is in the queue with its reason ([`SnapTrak::why`]); an error here concerns the
+    /// whole. Captures made meanwhile are not held up.
+    pub fn sync(&self, budget: Budget, progress: &dyn Progress) -> Result<SyncReport, Error> {
+        self.sync_until(budget, progress, &CancelToken::new())
+    }
+
+    /// As [`SnapTrak::sync`], and ends early when another thread cancels the token; nothing is lost by it.
+    pub fn sync_until(
+        &self,
+        budget: Budget,
+        progress: &dyn Progress,
+        cancel: &CancelToken,
+    ) -> Result<SyncReport, Error> {
+        let granted =
+            snaptrak_sync::Budget { time_ms: budget.time_ms, bytes: budget.bytes, ..snaptrak_sync::Budget::default() };
+        let report = self.sync_client()?.run_window(&granted, cancel, &Watched(progress))?;
+        // The window may have accepted a newer bundle: captures made from now on use its keys.
+        self.use_recipients_of_stored_trust()?;
+        Ok(report)
+    }
+
+    /// The client of this instance, made when it is first needed: an app that only captures starts no network thread.
+    pub(crate) fn sync_client(&self) -> Result<Arc<SyncClient>, Error> {
+        let mut slot = self.inner.sync_client.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(client) = slot.as_ref() {
+            return Ok(Arc::clone(client));
+        }
+        let settings = TransportSettings {
+            trusted_roots_pem: self.inner.config.trusted_roots_pem.clone(),
+            ..TransportSettings::default()
+        };
+        let transport = ReqwestTransport::new(settings)
+            .map_err(|error| Error::new(ErrorCode::InvalidArgument, error.to_string()))?;
+        let client = Arc::new(SyncClient::new(SyncParts {
+            store: Arc::new(self.inner.store.clone()),
+            transport: Arc::new(transport),
+            clock: Arc::clone(&self.inner.platform.clock),
+            random: Arc::clone(&self.inner.platform.random),
+        }));
+        *slot = Some(Arc::clone(&client));
+        Ok(client)
+    }
+}
+
+struct Watched<'a>(&'a dyn Progress);
+
+impl SyncObserver for Watched<'_> {
+    fn update(&self, progress: SyncProgress) {
+        self.0.update(ProgressEvent {
+            phase: match progress.phase {
+                SyncPhase::Sending => Phase::Sending,
+                SyncPhase::Verifying => Phase::Verifying,
+            },
+            done: progress.captures_done,
+            total: progress.captures_total,
+            bytes_done: progress.bytes_done,
+            bytes_total: progress.bytes_total,
+        });
+    }
+}

@@ -1,0 +1,105 @@
+//! Checking the receipts without a network: the chain, the device's signatures, the server's countersignatures.
+
+use crate::{Error, SnapTrak};
+use snaptrak_domain::AssetId;
+use snaptrak_seal::{
+    ChainLink, ReceiptClaims, TrustBody, UntrustedCountersignature, UntrustedReceipt, check_chain, sha256,
+};
+use snaptrak_store::StoredReceipt;
+
+/// Receipts read at once: some hundred kilobytes.
+const BATCH: usize = 500;
+/// Gaps that are listed one by one; beyond that the first thousand say enough.
+const GAPS_MAX: usize = 1_000;
+
+/// What the receipts say.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct VerifyReport {
+    /// Places in the chain.
+    pub receipts: u64,
+    /// With a valid signature of this device.
+    pub signed: u64,
+    /// With a valid countersignature of the server.
+    pub countersigned: u64,
+    /// Every link leads to the receipt before it, and no place is empty.
+    pub chain_ok: bool,
+    /// Places of the chain that are empty.
+    pub gaps: Vec<u64>,
+    /// What did not hold.
+    pub failures: Vec<VerifyFailure>,
+}
+
+/// One receipt that did not hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VerifyFailure {
+    /// Place in the chain.
+    pub sequence: u64,
+    /// The asset that it speaks of.
+    pub asset_id: AssetId,
+    /// What is wrong, as a word.
+    pub code: &'static str,
+}
+
+impl SnapTrak {
+    /// Checks every receipt offline. What is not yet signed or countersigned is counted, not a failure.
+    pub fn verify(&self) -> Result<VerifyReport, Error> {
+        let store = &self.inner.store;
+        let device_key = store.signing_public_key();
+        let trusted = self.stored_trust()?;
+        let mut report = VerifyReport::default();
+        let mut links = Vec::new();
+        let mut after = 0;
+        loop {
+            let batch = store.receipts(after, BATCH)?;
+            let Some(last) = batch.last() else { break };
+            after = last.sequence;
+            for receipt in &batch {
+                report.receipts += 1;
+                match check(receipt, &device_key, trusted.as_ref(), &mut report) {
+                    Ok(link) => links.push(link),
+                    Err(code) => report.fail(receipt, code),
+                }
+            }
+        }
+        let chain = check_chain(links);
+        report.chain_ok = chain.is_whole();
+        report.gaps = chain.gaps.iter().flat_map(|gap| gap.first..=gap.last).take(GAPS_MAX).collect();
+        Ok(report)
+    }
+}
+
+impl VerifyReport {
+    fn fail(&mut self, receipt: &StoredReceipt, code: &'static str) {
+        self.failures.push(VerifyFailure { sequence: receipt.sequence, asset_id: receipt.asset_id, code });
+    }
+}
+
+/// Checks one receipt, counts what holds, and answers its link of the chain or what does not hold.
+fn check(
+    receipt: &StoredReceipt,
+    device_key: &[u8; 65],
+    trusted: Option<&TrustBody>,
+    report: &mut VerifyReport,
+) -> Result<ChainLink, &'static str> {
+    let claims = ReceiptClaims::from_payload(&receipt.payload).map_err(|_| "receipt_unreadable")?;
+    let payload_sha256 = sha256(&receipt.payload);
+    if claims.sequence != receipt.sequence || claims.asset_id != receipt.asset_id {
+        return Err("receipt_of_another_asset");
+    }
+    if let Some(signed) = &receipt.signed {
+        let read = UntrustedReceipt::parse(signed).map_err(|_| "signature_unreadable")?;
+        if read.payload_sha256() != payload_sha256 {
+            return Err("signed_payload_differs");
+        }
+        read.verify(device_key).map_err(|_| "signature_invalid")?;
+        report.signed += 1;
+    }
+    if let Some(countersigned) = &receipt.countersigned {
+        let read = UntrustedCountersignature::parse(countersigned).map_err(|_| "countersignature_unreadable")?;
+        let key = trusted.and_then(|body| body.countersign_key(&read.key_id())).ok_or("countersign_key_unknown")?;
+        let said = read.verify(&key).map_err(|_| "countersignature_invalid")?;
+        said.check_against(&claims, &payload_sha256).map_err(|_| "countersignature_of_other_bytes")?;
+        report.countersigned += 1;
+    }
+    Ok(ChainLink::new(&claims, payload_sha256))
+}
