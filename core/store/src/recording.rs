@@ -137,8 +137,9 @@ impl Recording {
         result
     }
 
-    /// Ends the recording; durable when it returns. One that never had a byte is refused and leaves nothing.
-    pub fn finish(mut self) -> Result<Captured, StoreError> {
+    /// Ends the recording; durable when it returns, with the pieces that became so by it. One that never had a byte is
+    /// refused and leaves nothing.
+    pub fn finish(mut self) -> Result<(Captured, Vec<PieceDone>), StoreError> {
         self.end()
     }
 
@@ -211,7 +212,7 @@ impl Recording {
         Ok(())
     }
 
-    fn end(&mut self) -> Result<Captured, StoreError> {
+    fn end(&mut self) -> Result<(Captured, Vec<PieceDone>), StoreError> {
         if self.state != Life::GoesOn {
             return Err(StoreError::Closed);
         }
@@ -220,7 +221,7 @@ impl Recording {
             self.store.forget_empty_recording(self.asset_id)?;
             return Err(StoreError::Refused { code: "empty" });
         }
-        self.close_piece()?;
+        let last = self.close_piece()?.into_iter().collect();
         let found = content::detect(&self.head);
         self.metadata.content_type = found.content_type.to_owned();
         if !self.kind_given {
@@ -231,7 +232,8 @@ impl Recording {
         let asset = SealedAsset { pieces: self.pieces.clone(), bytes: self.bytes, sha256: Sha256Digest(sha256) };
         let bytes = self.store.close_envelope(&mut self.envelope, &self.metadata, &self.data_key, &asset)?;
         self.replace_envelope(&bytes)?;
-        self.store.close_recording(self.metadata.clone(), self.asset_id, asset, &self.data_key)
+        let captured = self.store.close_recording(self.metadata.clone(), self.asset_id, asset, &self.data_key)?;
+        Ok((captured, last))
     }
 }
 
