@@ -65,15 +65,13 @@ fn a_canary_is_found_nowhere_and_nobody_else_has_rights() {
 
     // The folder's umask would hide nothing: whatever is not for its owner alone was made so by the programs.
     let data = station.server_data();
-    let mut environment = places.clone();
-    environment.extend([("SNAPTRAK_LOG", "trace".into()), ("RUST_LOG", "trace".into())]);
-    station.start_server_on(&data, &["-vvv"], &environment).unwrap();
+    station.start_server_on(&data, &["--log", "trace"], &places).unwrap();
 
     let password = station.write("password-canary", PASSWORD.as_bytes()).unwrap().to_string_lossy().into_owned();
     let passphrase = station.write("passphrase-canary", PASSPHRASE.as_bytes()).unwrap();
     let mut client = Client::new(station.programs(), &device).unwrap().with_passphrase_file(&passphrase);
     client = client.with_environment("SNAPTRAK_CACHE", station.cache.folder());
-    for (name, value) in places {
+    for (name, value) in places.clone() {
         client = client.with_environment(name, value);
     }
     // Every library as well, not only ours.
@@ -104,7 +102,7 @@ fn a_canary_is_found_nowhere_and_nobody_else_has_rights() {
     say(&["analyse"], &[6]);
     station.stop_server();
     say(&["sync"], &[5]);
-    station.start_server_on(&data, &["-vvv"], &environment).unwrap();
+    station.start_server_on(&data, &["--log", "trace"], &places).unwrap();
     say(&["sync"], &[0]);
     for arguments in [&["list"][..], &["status"], &["verify"], &["show", &taken[0].id], &["why", &taken[0].id]] {
         say(arguments, &[0]);

@@ -1,0 +1,64 @@
+//! A server whose keys do not chain to the root that this device believes: sending stops with its own code, capturing does
+//! not, and nothing is lost.
+
+#![allow(clippy::unwrap_used)]
+
+use serde_json::json;
+use snaptrak_driver::{Station, captures};
+
+#[test]
+fn a_swapped_upload_key_stops_sending_and_never_capture() {
+    let mut station = Station::enrolled(&[]).unwrap();
+    let photo = station.cache.picture("chelsea.png").unwrap();
+    let mut taken = station.capture(&[&photo]).unwrap();
+    assert_eq!(station.client.ask(&["sync"]).unwrap().code, 0);
+
+    // Somebody else's server at the same address: another root, another upload key.
+    let other = station.path("other");
+    station.start_server_on(&other, &[], &[]).unwrap();
+    taken.extend(station.capture(&[&photo]).unwrap());
+    let stopped = station.client.ask(&["sync"]).unwrap();
+    assert_ne!(stopped.code, 0);
+    assert_eq!(stopped.json["stopped_because"], "trust_not_chained", "{stopped:?}");
+    assert_eq!((&stopped.json["bytes_sent"], &stopped.json["left"]), (&json!(0), &json!(1)), "{stopped:?}");
+    let why = station.client.tell(&["why", &taken[1].id]).unwrap();
+    assert_eq!((&why["code"], &why["unblocked_by"]), (&json!("trust_not_chained"), &json!("person")), "{why}");
+
+    // Captures go on, and are still wrapped for the organisation that is believed.
+    taken.extend(captures(&station.client.tell(&["note", "meanwhile"]).unwrap()));
+    taken.extend(station.capture(&[&photo]).unwrap());
+    let stopped = station.client.ask(&["sync"]).unwrap();
+    assert_eq!((&stopped.json["stopped_because"], &stopped.json["left"]), (&json!("trust_not_chained"), &json!(3)));
+    let status = station.client.tell(&["status"]).unwrap();
+    assert_eq!((&status["parked"], &status["waiting"]), (&json!([]), &json!(3)), "{status}");
+
+    station.start_server(&[]).unwrap();
+    let windows = station.bring_everything().unwrap();
+    assert_eq!(windows.last().unwrap().code, 0, "{windows:?}");
+    station.check_held(&taken).unwrap();
+    let verify = station.client.tell(&["verify"]).unwrap();
+    assert_eq!((&verify["countersigned"], &verify["chain_ok"]), (&json!(taken.len()), &json!(true)), "{verify}");
+}
+
+#[test]
+fn what_was_captured_under_nobodys_root_waits_for_the_right_one() {
+    let mut station = Station::new().unwrap();
+    let taken = captures(&station.client.tell(&["note", "before anyone was believed"]).unwrap());
+    station.start_server(&[]).unwrap();
+    let password = station.password_file().to_string_lossy().into_owned();
+    let account = ["--server", &station.url(), "--email", snaptrak_driver::EMAIL, "--password-file", &password];
+    let refused =
+        station.client.ask(&[&["sign-up"], &account[..], &["--trust-root", &"0".repeat(64)]].concat()).unwrap();
+    assert_eq!((refused.code, &refused.json["code"]), (1, &json!("trust_not_chained")), "{refused:?}");
+    let none = station.client.ask(&["sync"]).unwrap();
+    assert_eq!(
+        (&none.json["stopped_because"], &none.json["bytes_sent"]),
+        (&json!("not_enrolled"), &json!(0)),
+        "{none:?}"
+    );
+    let enrolled = station.enrol(&station.url()).unwrap();
+    assert_eq!(enrolled["trust_root_given"], false, "trust on first use is recorded and said");
+    assert!(enrolled["trust_root"].as_str().is_some_and(|root| root.len() == 64), "{enrolled}");
+    station.bring_everything().unwrap();
+    station.check_held(&taken).unwrap();
+}
