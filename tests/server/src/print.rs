@@ -1,0 +1,44 @@
+//! The one place that prints. Answers go to standard output, words for people to standard error.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the binary's one place that prints")]
+
+use serde_json::json;
+use snaptrak_domain::Sha256Digest;
+use snaptrak_server::{Error, RunningServer, TrustRoot};
+use std::path::Path;
+
+/// The first line of a server: scripts wait for it.
+pub(crate) fn listening(server: &RunningServer) {
+    println!("{{\"listening\": \"{}\"}}", server.url);
+    eprintln!("trust root: {}", server.root_fingerprint);
+    if let Some(root) = &server.made_root {
+        eprintln!("clients need: --trusted-root {}", root.display());
+    }
+}
+
+pub(crate) fn exported(output: &Path, key_id: &Sha256Digest, json: bool) {
+    if json {
+        println!(
+            "{}",
+            json!({ "schema": "snaptrak.upload-key/1", "file": output.to_string_lossy(), "key_id": key_id })
+        );
+    } else {
+        println!("{}", output.display());
+    }
+    eprintln!("whoever holds this file opens everything that the organisation was sent");
+}
+
+pub(crate) fn trust_root(root: &TrustRoot, json: bool) {
+    if json {
+        let schema = "snaptrak.trust-root/1";
+        println!(
+            "{}",
+            json!({ "schema": schema, "organisation": root.organisation_id, "fingerprint": root.fingerprint })
+        );
+    } else {
+        println!("{}", root.fingerprint);
+    }
+}
+
+pub(crate) fn error(error: &Error) {
+    eprintln!("snaptrak-server: {error}");
+}
