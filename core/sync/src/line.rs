@@ -166,7 +166,9 @@ impl<'a> Line<'a> {
                     self.account_own(&event, id);
                     match event {
                         TransferEvent::Finished { id: ended, result } if ended == id => break result,
-                        other @ (TransferEvent::Finished { .. } | TransferEvent::Progress { .. }) => kept.push_back(other),
+                        other @ (TransferEvent::Finished { .. } | TransferEvent::Progress { .. }) => {
+                            kept.push_back(other)
+                        }
                     }
                 }
                 Some(Signal::Cancelled) => {}

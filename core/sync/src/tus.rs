@@ -238,8 +238,9 @@ mod tests {
             assert_eq!(run(true, &[error(status)]), Action::Create, "{status}");
             assert_eq!(run(true, &[at(40), error(status)]), Action::Create, "{status}");
         }
-        let again = [error(404), Answer::Created { offset: Some(0) }].repeat(10);
-        assert!(matches!(run(true, &again[..7]), Action::End(Outcome::Failed { .. })));
+        let again: Vec<_> =
+            (0..7).map(|turn| if turn % 2 == 0 { error(404) } else { Answer::Created { offset: Some(0) } }).collect();
+        assert!(matches!(run(true, &again), Action::End(Outcome::Failed { .. })));
         let other = Answer::Standing(Standing { offset: 3, length: Some(7) });
         assert_eq!(run(true, &[other]), Action::Create);
     }

@@ -360,9 +360,10 @@ impl QueueStore for MemoryQueue {
 
     fn save_enrolment(&self, enrolment: &Enrolment, trust_bundle: &[u8]) -> Result<(), QueueError> {
         let mut content = self.content();
-        let same = content.enrolment.as_ref().is_some_and(|(known, _)| {
-            known.server == enrolment.server && known.account_id == enrolment.account_id
-        });
+        let same = content
+            .enrolment
+            .as_ref()
+            .is_some_and(|(known, _)| known.server == enrolment.server && known.account_id == enrolment.account_id);
         if !same {
             content.tokens = None;
         }
@@ -486,9 +487,7 @@ impl QueueStore for MemoryQueue {
         for (id, capture) in &content.captures {
             match content.state(*id) {
                 Some(AssetState::Parked) => backlog.parked += 1,
-                Some(
-                    AssetState::Verified | AssetState::Purged | AssetState::Withheld | AssetState::Cancelled,
-                )
+                Some(AssetState::Verified | AssetState::Purged | AssetState::Withheld | AssetState::Cancelled)
                 | None => {}
                 Some(
                     AssetState::Recording
@@ -572,9 +571,8 @@ impl QueueStore for MemoryQueue {
         let capture_id = content.capture_of(asset_id)?;
         let Some(capture) = content.captures.get(&capture_id) else { return missing("capture") };
         let whole: Vec<u8> = capture.pieces.iter().flat_map(|piece| piece.sealed.iter().copied()).collect();
-        let pieces = (0..).zip(&capture.pieces).map(|(index, piece)| {
-            (index, piece.sealed.len() as u64, sha256(&piece.sealed))
-        });
+        let pieces =
+            (0..).zip(&capture.pieces).map(|(index, piece)| (index, piece.sealed.len() as u64, sha256(&piece.sealed)));
         Ok(ExpectedReceipt {
             receipt_payload_sha256: sha256(asset_id.as_bytes()),
             // There is no plaintext here; the sealed bytes stand for it.
@@ -611,7 +609,9 @@ impl QueueStore for MemoryQueue {
             content.piece(asset_id, *index)?;
         }
         let wanted = |step: &Step| match step.kind {
-            StepKind::SendPiece => pieces.is_none_or(|named| step.piece_index.is_some_and(|index| named.contains(&index))),
+            StepKind::SendPiece => {
+                pieces.is_none_or(|named| step.piece_index.is_some_and(|index| named.contains(&index)))
+            }
             StepKind::SendEnvelope | StepKind::FetchReceipt => true,
             StepKind::Analyse
             | StepKind::Redact

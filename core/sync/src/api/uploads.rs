@@ -235,7 +235,7 @@ mod tests {
     #[test]
     fn an_append_carries_the_capability_and_its_range_only() {
         let plan = plan_append(TransferId(1), &upload(), &PieceBytes::Inline(b"abcdef".to_vec()), 2, 3);
-        assert_eq!(plan.body, Body::Bytes(b"cde".to_vec()));
+        assert!(plan.body == Body::Bytes(b"cde".to_vec()));
         assert!(plan.headers.contains(&("authorization".to_owned(), "Bearer cap".to_owned())));
         assert!(plan.headers.contains(&("upload-offset".to_owned(), "2".to_owned())));
     }

@@ -21,6 +21,9 @@ const LANE_BYTES: u64 = 4_194_304;
 /// Candidates that are looked at for the lanes. Small pieces come first, so that a few suffice.
 const CANDIDATES: usize = 16;
 
+/// How often new captures are looked for while something is under way. One look is one short transaction.
+pub(super) const LET_OUT_EVERY_MS: i64 = 1_000;
+
 /// Whether an event ends a transfer.
 pub(super) fn is_end(event: &TransferEvent) -> bool {
     match event {
@@ -34,6 +37,7 @@ impl Window<'_> {
     pub(super) fn fill(&mut self) -> Result<(), Halt> {
         let now = self.now();
         self.due.retain(|due| *due > now);
+        self.let_out()?;
         if self.trouble.pause_ms(self.line.clock.monotonic()) > 0 {
             return Ok(());
         }
@@ -46,6 +50,16 @@ impl Window<'_> {
             self.start_receipts()?;
         }
         Ok(())
+    }
+
+    /// What was captured since the window began leaves too.
+    fn let_out(&mut self) -> Result<(), Halt> {
+        let at = self.line.clock.monotonic();
+        if self.enqueued.is_some_and(|last| at.0.saturating_sub(last.0) < LET_OUT_EVERY_MS) {
+            return Ok(());
+        }
+        self.enqueued = Some(at);
+        Ok(self.store.enqueue(self.now())?)
     }
 
     /// Whether the byte budget still allows something; otherwise the window drains.

@@ -121,6 +121,10 @@ struct Window<'a> {
     captures_at_start: u64,
     bytes_at_start: u64,
     observed: Option<MonotonicMs>,
+    enqueued: Option<MonotonicMs>,
+    receipts_asked: Option<MonotonicMs>,
+    /// A question about receipts waits for company.
+    question_waits: bool,
 }
 
 /// Runs one window.
@@ -173,6 +177,9 @@ pub(crate) fn run(
         captures_at_start: 0,
         bytes_at_start: 0,
         observed: None,
+        enqueued: None,
+        receipts_asked: None,
+        question_waits: false,
     };
     let Err(halt) = window.work();
     window.close(halt)

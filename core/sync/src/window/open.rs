@@ -22,6 +22,7 @@ impl Window<'_> {
         }
         self.fetch_trust()?;
         self.store.set_sync_block(None)?;
+        self.enqueued = Some(self.line.clock.monotonic());
         self.store.enqueue(self.now())?;
         let backlog = self.store.backlog(self.now())?;
         self.captures_at_start = backlog.captures;

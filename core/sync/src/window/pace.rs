@@ -7,6 +7,8 @@ use crate::observer::{SyncPhase, SyncProgress};
 use crate::report::StoppedBecause;
 
 use super::flight::Job;
+use super::lanes::LET_OUT_EVERY_MS;
+use super::receipts::ASK_EVERY_MS;
 use super::{Halt, Window};
 
 /// A moment that has just come is looked at again after this long, so that rounding never spins the loop.
@@ -18,9 +20,13 @@ const IDLE_RESTS_MAX: u32 = 100;
 const OBSERVE_EVERY_MS: i64 = 100;
 
 impl Window<'_> {
-    /// How long to wait for an event: until the deadline, the end of a pause, or the next delayed step.
+    /// How long to wait for an event of what is under way: until the deadline, the end of a pause, the next delayed step, or
+    /// the next look for new captures.
     pub(super) fn wait_ms(&self) -> u64 {
-        let mut wait_ms = remaining_ms(self.line.clock, self.deadline);
+        let mut wait_ms = remaining_ms(self.line.clock, self.deadline).min(LET_OUT_EVERY_MS.unsigned_abs());
+        if self.question_waits {
+            wait_ms = wait_ms.min(ASK_EVERY_MS.unsigned_abs());
+        }
         let pause_ms = self.trouble.pause_ms(self.line.clock.monotonic());
         if pause_ms > 0 {
             wait_ms = wait_ms.min(pause_ms.unsigned_abs());

@@ -15,12 +15,20 @@ use super::{Halt, Window};
 const POLL_FIRST_MS: i64 = 150;
 /// Later questions come at this distance at most.
 const POLL_CAP_MS: i64 = 30_000;
+/// While other work is under way a question waits for company: one about many instead of one about each.
+pub(super) const ASK_EVERY_MS: i64 = 250;
 /// Answers "pieces are missing" before they are sent again: the server may only be slow to notice what it has.
 const MISSING_POLLS: u32 = 4;
 
 impl Window<'_> {
     /// Begins one question about everything whose receipt may be there.
     pub(super) fn start_receipts(&mut self) -> Result<(), Halt> {
+        let at = self.line.clock.monotonic();
+        let just_asked = self.receipts_asked.is_some_and(|last| at.0.saturating_sub(last.0) < ASK_EVERY_MS);
+        self.question_waits = just_asked && !self.flights.is_empty();
+        if self.question_waits {
+            return Ok(());
+        }
         let mut batch = Vec::new();
         for step in self.ready(StepKind::FetchReceipt, limits::RECEIPTS_BATCH_MAX)? {
             if !self.may_send() {
@@ -37,6 +45,7 @@ impl Window<'_> {
         if batch.is_empty() {
             return Ok(());
         }
+        self.receipts_asked = Some(at);
         self.launch(Job::Receipts(batch), 0)
     }
 
