@@ -1,8 +1,9 @@
 //! Signing up and signing in: account, session, the organisation's keys, this device; then all of it saved at once.
 //!
-//! The trust bundle is judged before the device is registered and before anything is saved: against the root that the app
-//! gave, or the one pinned earlier, else any root that signed its own bundle is taken, and the enrolment records that it was
-//! trusted on first use. A kill in between leaves an account without this device; signing in finishes it.
+//! The trust bundle is judged before anything else is said: a server that shows another root than the expected one learns
+//! neither e-mail nor password, and no account is left behind there. It is judged against the root that the app gave, or the
+//! one pinned earlier; else any root that signed its own bundle is taken, and the enrolment records that it was trusted on
+//! first use. A kill in between leaves an account without this device; signing in finishes it.
 
 use snaptrak_domain::queue_store::{Enrolment, QueueStore};
 use snaptrak_domain::{AccountId, DeviceId, OrganisationId, Secret, Sha256Digest};
@@ -63,13 +64,14 @@ pub(crate) fn sign_up(
     cancel: &CancelToken,
 ) -> Result<Enrolled, SyncError> {
     let mut flow = Flow::new(client, request, cancel)?;
+    let bundle = flow.fetch_judged_trust(request)?;
     let password = password_text(request)?;
     let call = Call { origin: &flow.origin, id: flow.line.next_id(), access: None };
     let plan = accounts::plan_create_account(&call, &request.email, password, request.name.as_deref());
     let response = flow.line.exchange(plan, None)?;
     let account = accounts::read_create_account(&response)?;
     tracing::info!(account = %account.account_id, "account created");
-    flow.enrol(request)
+    flow.enrol(request, &bundle)
 }
 
 pub(crate) fn sign_in(
@@ -77,7 +79,9 @@ pub(crate) fn sign_in(
     request: &EnrolRequest,
     cancel: &CancelToken,
 ) -> Result<Enrolled, SyncError> {
-    Flow::new(client, request, cancel)?.enrol(request)
+    let mut flow = Flow::new(client, request, cancel)?;
+    let bundle = flow.fetch_judged_trust(request)?;
+    flow.enrol(request, &bundle)
 }
 
 pub(crate) fn sign_out(client: &SyncClient, cancel: &CancelToken) -> Result<(), SyncError> {
@@ -121,14 +125,16 @@ impl<'a> Flow<'a> {
         Ok(Self { line: client.line(cancel), origin, store: client.parts.store.as_ref() })
     }
 
-    fn enrol(mut self, request: &EnrolRequest) -> Result<Enrolled, SyncError> {
+    fn enrol(mut self, request: &EnrolRequest, bundle: &[u8]) -> Result<Enrolled, SyncError> {
         let known = self.store.enrolment()?;
         let session = self.open_session(request)?;
         if known.as_ref().is_some_and(|known| known.account_id != session.account_id) {
             return Err(SyncError::OtherAccount);
         }
-        let bundle = self.fetch_trust()?;
-        let (accepted, given) = self.judge(request, known.as_ref(), &session, &bundle)?;
+        let (accepted, given) = self.judge(request, known.as_ref(), Some(session.organisation_id), bundle)?;
+        if !given {
+            tracing::warn!(root = %accepted.anchor.root, "the organisation's root key is trusted on first use");
+        }
         self.register(request, &session)?;
         let enrolment = Enrolment {
             server: self.origin.to_string(),
@@ -138,7 +144,7 @@ impl<'a> Flow<'a> {
             trust_root: accepted.anchor.root,
             trust_root_given: given,
         };
-        self.store.save_enrolment(&enrolment, &bundle)?;
+        self.store.save_enrolment(&enrolment, bundle)?;
         self.store.save_tokens(Some(&session.tokens))?;
         self.store.set_sync_block(None)?;
         tracing::info!(device = %enrolment.device_id, organisation = %enrolment.organisation_id, "enrolled");
@@ -158,19 +164,24 @@ impl<'a> Flow<'a> {
         Ok(read_session(&response)?)
     }
 
-    fn fetch_trust(&mut self) -> Result<Vec<u8>, SyncError> {
+    /// The server's trust bundle, if it chains.
+    fn fetch_judged_trust(&mut self, request: &EnrolRequest) -> Result<Vec<u8>, SyncError> {
         let call = Call { origin: &self.origin, id: self.line.next_id(), access: None };
         let plan = plan_fetch(&call);
         let response = self.line.exchange(plan, None)?;
-        Ok(read_fetch(&response)?.to_vec())
+        let bundle = read_fetch(&response)?.to_vec();
+        let known = self.store.enrolment()?;
+        self.judge(request, known.as_ref(), None, &bundle)?;
+        Ok(bundle)
     }
 
-    /// The bundle under the root that was given, else under the one pinned earlier, else under its own.
+    /// The bundle under the root that was given, else under the one pinned earlier, else under its own; and of the session's
+    /// organisation, once there is a session.
     fn judge(
         &self,
         request: &EnrolRequest,
         known: Option<&Enrolment>,
-        session: &OpenedSession,
+        organisation_id: Option<OrganisationId>,
         bundle: &[u8],
     ) -> Result<(AcceptedTrust, bool), SyncError> {
         if let (Some(expected), Some(found)) = (request.trust_root, known.map(|known| known.trust_root))
@@ -187,11 +198,10 @@ impl<'a> Flow<'a> {
             (None, None) => {
                 let now = self.line.clock.now();
                 let root = accept_trust_bundle(bundle, None, now)?.anchor.root;
-                tracing::warn!(%root, "the organisation's root key is trusted on first use");
                 TrustAnchor::pin(root)
             }
         };
-        anchor.organisation_id = Some(session.organisation_id);
+        anchor.organisation_id = organisation_id.or(anchor.organisation_id);
         let accepted = accept_trust_bundle(bundle, Some(&anchor), self.line.clock.now()).map_err(|error| {
             let shown = accept_trust_bundle(bundle, None, self.line.clock.now()).map(|other| other.anchor.root);
             match (error, shown) {

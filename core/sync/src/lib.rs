@@ -20,6 +20,8 @@ mod verdict;
 mod window;
 
 #[cfg(test)]
+mod peer_tests;
+#[cfg(test)]
 mod testing;
 
 pub use api::ApiError;
