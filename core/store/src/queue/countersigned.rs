@@ -10,7 +10,7 @@ use super::{
 use crate::{StoreError, rows};
 use rusqlite::{Connection, params};
 use snaptrak_domain::{
-    AssetId, Sha256Digest, StepKind, UnixMs,
+    AssetId, PieceState, Sha256Digest, StepKind, UnixMs,
     outcome::Outcome,
     piece::PieceEvent,
     queue_store::{AttemptEnd, ExpectedReceipt},
@@ -61,6 +61,7 @@ pub(crate) fn save(
         return Err(StoreError::Missing { what: "receipt" });
     }
     piece_row::apply_where_possible(connection, asset_id, PieceEvent::Countersigned)?;
+    check_all_held(connection, asset_id)?;
     // The server holds everything, whatever an attempt that is still under way may say later.
     for kind in [StepKind::SendEnvelope, StepKind::SendPiece] {
         for sent in step_row::of_asset(connection, step.capture_id, asset_id, kind)? {
@@ -72,6 +73,25 @@ pub(crate) fn save(
     }
     derive::derive_asset_state(connection, asset_id, now)?;
     Ok(asset_id)
+}
+
+/// A piece that was set aside or taken back meanwhile is none that a countersignature can verify; with the step done it would
+/// never be asked for again. The error keeps everything as it was.
+fn check_all_held(connection: &Connection, asset_id: AssetId) -> Result<(), StoreError> {
+    let states: Vec<PieceState> =
+        rows::all(connection, "SELECT DISTINCT state FROM piece WHERE asset_id = ?1", [asset_id.as_bytes()], |row| {
+            rows::word(row, 0, "piece state")
+        })?;
+    let held = |state: &PieceState| match state {
+        PieceState::Verified | PieceState::Purged => true,
+        PieceState::Sealed
+        | PieceState::Queued
+        | PieceState::Sending
+        | PieceState::Received
+        | PieceState::Parked
+        | PieceState::Cancelled => false,
+    };
+    if states.iter().all(held) { Ok(()) } else { Err(StoreError::Refused { code: "piece_aside" }) }
 }
 
 fn finish_step(connection: &Connection, step: &StepRow, now: UnixMs) -> Result<(), StoreError> {

@@ -14,7 +14,7 @@ pub use account::*;
 pub use ladder::*;
 pub use lease::*;
 pub use trouble::*;
-pub use walk::a_random_walk_loses_nothing;
+pub use walk::{a_random_walk_loses_nothing, random_walk};
 
 use crate::FakeClock;
 use snaptrak_domain::{

@@ -31,7 +31,12 @@ fn random_outcome(dice: &Dice) -> Outcome {
 /// Whatever happens in whatever order: nothing is verified without a countersignature, no step is lost, and when the trouble
 /// is over everything arrives.
 pub fn a_random_walk_loses_nothing(under: &mut dyn QueueUnderTest) {
-    let dice = Dice(SeededRandom::new(20_261_122));
+    random_walk(under, 20_261_122);
+}
+
+/// One walk; another seed is another walk.
+pub fn random_walk(under: &mut dyn QueueUnderTest, seed: u64) {
+    let dice = Dice(SeededRandom::new(seed));
     let captures: Vec<Added> =
         [vec![100], vec![100, 200, 300], vec![5_000_000, 70]].iter().map(|p| under.add(p)).collect();
     let before: Vec<_> = captures.iter().map(|added| under.steps(added.capture_id).len()).collect();

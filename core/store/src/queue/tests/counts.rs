@@ -222,3 +222,25 @@ fn what_a_policy_withholds_is_not_offered() {
         assert_eq!(fixture.store.ready(kind, fixture.now(), 10).unwrap(), vec![], "{kind:?}");
     }
 }
+
+#[test]
+fn a_countersignature_that_comes_after_a_piece_was_set_aside_changes_nothing() {
+    let mut fixture = Fixture::new();
+    let added = fixture.add(&[100]);
+    enrol(&fixture);
+    for kind in [StepKind::SendRecord, StepKind::SendEnvelope, StepKind::SendPiece] {
+        attempt(&fixture, kind, Outcome::Done);
+    }
+    let receipt = fixture.store.ready(StepKind::FetchReceipt, fixture.now(), 1).unwrap()[0].step_id;
+    fixture.store.send_again(added.asset_id, None, fixture.now()).unwrap();
+    attempt(&fixture, StepKind::SendPiece, refused(ReasonCode::ServerRefused));
+    assert!(fixture.store.save_countersigned(receipt, b"late", fixture.now()).is_err());
+    fixture.clock.advance_ms(limits::REVIVAL_AFTER_MS);
+    fixture.store.enqueue(fixture.now()).unwrap();
+    attempt(&fixture, StepKind::SendPiece, Outcome::Done);
+    attempt(&fixture, StepKind::SendEnvelope, Outcome::Done);
+    let again = fixture.store.ready(StepKind::FetchReceipt, fixture.now(), 1).unwrap();
+    assert_eq!(again.len(), 1);
+    fixture.store.save_countersigned(again[0].step_id, b"signed", fixture.now()).unwrap();
+    assert_eq!(fixture.state(added.capture_id), AssetState::Verified);
+}

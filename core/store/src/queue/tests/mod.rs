@@ -12,3 +12,10 @@ use fixture::Fixture;
 mod conformance {
     snaptrak_testkit::queue_conformance!(super::Fixture::new());
 }
+
+#[test]
+fn other_walks_lose_nothing_either() {
+    for seed in 1..=3 {
+        snaptrak_testkit::queue_conformance::random_walk(&mut Fixture::new(), seed);
+    }
+}
