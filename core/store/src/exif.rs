@@ -121,3 +121,80 @@ fn rationals(exif: &Exif, tag: Tag) -> Option<Vec<f64>> {
         | Value::Unknown(..) => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use exif::{Field, Rational, experimental::Writer};
+
+    fn text(tag: Tag, text: &str) -> Field {
+        Field { tag, ifd_num: In::PRIMARY, value: Value::Ascii(vec![text.as_bytes().to_vec()]) }
+    }
+
+    fn degrees_field(tag: Tag, values: [(u32, u32); 3]) -> Field {
+        let values = values.map(|(num, denom)| Rational { num, denom }).to_vec();
+        Field { tag, ifd_num: In::PRIMARY, value: Value::Rational(values) }
+    }
+
+    /// A JPEG that consists of its EXIF segment alone.
+    fn jpeg(fields: &[Field]) -> Vec<u8> {
+        let mut writer = Writer::new();
+        fields.iter().for_each(|field| writer.push_field(field));
+        let mut tiff = Cursor::new(Vec::new());
+        writer.write(&mut tiff, false).unwrap();
+        let tiff = tiff.into_inner();
+        let length = u16::try_from(tiff.len() + 8).unwrap().to_be_bytes();
+        [b"\xff\xd8\xff\xe1".as_slice(), &length, b"Exif\0\0", &tiff, b"\xff\xd9"].concat()
+    }
+
+    #[test]
+    fn time_offset_orientation_and_place_are_read() {
+        let orientation = Field { tag: Tag::Orientation, ifd_num: In::PRIMARY, value: Value::Short(vec![6]) };
+        let bytes = jpeg(&[
+            text(Tag::DateTimeOriginal, "2026:11:22 07:09:50"),
+            text(Tag::OffsetTimeOriginal, "-03:30"),
+            orientation,
+            text(Tag::GPSLatitudeRef, "S"),
+            degrees_field(Tag::GPSLatitude, [(33, 1), (30, 1), (3600, 100)]),
+            text(Tag::GPSLongitudeRef, "E"),
+            degrees_field(Tag::GPSLongitude, [(151, 1), (0, 1), (0, 1)]),
+        ]);
+        let read = read("image/jpeg", &bytes);
+        assert_eq!(read.taken_local.as_deref(), Some("2026-11-22T07:09:50"));
+        assert_eq!(read.taken_offset_minutes, Some(-210));
+        assert_eq!(read.orientation, Orientation::from_exif(6));
+        let location = read.location.unwrap();
+        assert!((location.latitude + 33.51).abs() < 1e-9 && (location.longitude - 151.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_absent_and_the_rest_stays() {
+        let orientation = Field { tag: Tag::Orientation, ifd_num: In::PRIMARY, value: Value::Short(vec![9]) };
+        let bytes = jpeg(&[
+            text(Tag::DateTimeOriginal, "2026:13:22 07:09:50"),
+            text(Tag::OffsetTimeOriginal, "+02:00"),
+            orientation,
+            text(Tag::GPSLatitudeRef, "N"),
+            degrees_field(Tag::GPSLatitude, [(48, 0), (0, 0), (0, 0)]),
+            text(Tag::GPSLongitudeRef, "E"),
+            degrees_field(Tag::GPSLongitude, [(200, 1), (0, 1), (0, 1)]),
+        ]);
+        let expected = EmbeddedMetadata { taken_offset_minutes: Some(120), ..EmbeddedMetadata::default() };
+        assert_eq!(read("image/jpeg", &bytes), expected);
+    }
+
+    #[test]
+    fn broken_files_say_nothing_and_never_panic() {
+        let bytes = jpeg(&[text(Tag::DateTimeOriginal, "2026:11:22 07:09:50"), text(Tag::OffsetTimeOriginal, "+:")]);
+        for length in 0..bytes.len() {
+            read("image/jpeg", &bytes[..length]);
+            let mut flipped = bytes.clone();
+            flipped[length] ^= 0xff;
+            read("image/jpeg", &flipped);
+        }
+        for content_type in WITH_EXIF {
+            assert_eq!(read(content_type, b"not a picture"), EmbeddedMetadata::default());
+        }
+        assert_eq!(read("video/mp4", &bytes), EmbeddedMetadata::default());
+    }
+}

@@ -38,6 +38,8 @@ mod show;
 mod status;
 mod store;
 mod store_file;
+#[cfg(test)]
+mod tests;
 mod why;
 mod writer;
 

@@ -17,6 +17,16 @@ pub(crate) enum Sealed {
     Row(Cursor<Vec<u8>>),
 }
 
+#[cfg(test)]
+impl Sealed {
+    pub(crate) fn is_row(&self) -> bool {
+        match self {
+            Self::Row(_) => true,
+            Self::File(_) => false,
+        }
+    }
+}
+
 impl Read for Sealed {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {

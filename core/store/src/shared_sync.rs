@@ -67,7 +67,13 @@ mod tests {
         assert!(matches!(failed, Err(StoreError::Full)));
         std::thread::scope(|scope| {
             for _ in 0..16 {
-                scope.spawn(|| shared.wait(|| Ok(drop(syncs.fetch_add(1, Ordering::SeqCst)))).unwrap());
+                scope.spawn(|| {
+                    let count = || {
+                        syncs.fetch_add(1, Ordering::SeqCst);
+                        Ok(())
+                    };
+                    shared.wait(count).unwrap();
+                });
             }
         });
         assert!((1..=16).contains(&syncs.load(Ordering::SeqCst)));

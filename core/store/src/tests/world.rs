@@ -1,8 +1,7 @@
 //! What the tests of this crate share: a store in a temporary folder, with time, chance and keys that a test controls.
-#![allow(dead_code, clippy::unwrap_used)]
 
-use snaptrak_domain::{AssetId, UnixMs};
-use snaptrak_store::{CaptureRequest, Captured, Store, StoreError, Surroundings};
+use crate::{CaptureRequest, Captured, Store, StoreError, Surroundings};
+use snaptrak_domain::AssetId;
 use snaptrak_testkit::{FakeClock, FixedKeyStore, SeededRandom};
 use std::{
     path::{Path, PathBuf},
@@ -13,27 +12,32 @@ use std::{
 };
 
 /// A folder with the fakes around it; stores in it are opened and closed by the test.
-pub struct World {
+pub(crate) struct World {
     _folder: tempfile::TempDir,
-    pub path: PathBuf,
-    pub clock: Arc<FakeClock>,
-    pub key_store: Arc<FixedKeyStore>,
+    pub(crate) path: PathBuf,
+    pub(crate) clock: Arc<FakeClock>,
+    pub(crate) key_store: Arc<FixedKeyStore>,
     seed: AtomicU64,
 }
 
 impl World {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
+        Self::with_seed(1)
+    }
+
+    /// Another seed gives other keys and ids.
+    pub(crate) fn with_seed(seed: u64) -> Self {
         let folder = tempfile::tempdir().unwrap();
         Self {
             path: folder.path().join("store"),
             _folder: folder,
             clock: Arc::new(FakeClock::new()),
             key_store: Arc::new(FixedKeyStore::new([7; 32])),
-            seed: AtomicU64::new(1),
+            seed: AtomicU64::new(seed),
         }
     }
 
-    pub fn surroundings(&self) -> Surroundings {
+    pub(crate) fn surroundings(&self) -> Surroundings {
         Surroundings {
             clock: self.clock.clone(),
             // Each opening draws other bytes, as a real one would.
@@ -43,35 +47,31 @@ impl World {
         }
     }
 
-    pub fn create(&self) -> Store {
+    pub(crate) fn create(&self) -> Store {
         Store::create(&self.path, self.surroundings()).unwrap()
     }
 
-    pub fn try_open(&self) -> Result<Store, StoreError> {
+    pub(crate) fn try_open(&self) -> Result<Store, StoreError> {
         Store::open(&self.path, self.surroundings())
     }
 
-    pub fn open(&self) -> Store {
+    pub(crate) fn open(&self) -> Store {
         self.try_open().unwrap()
     }
 }
 
-pub fn now() -> UnixMs {
-    UnixMs(snaptrak_testkit::FAKE_START_MS)
-}
-
-pub fn capture(store: &Store, bytes: &[u8]) -> Captured {
+pub(crate) fn capture(store: &Store, bytes: &[u8]) -> Captured {
     store.capture(CaptureRequest::default(), &mut &bytes[..]).unwrap()
 }
 
-pub fn read_all(store: &Store, asset_id: AssetId) -> Vec<u8> {
+pub(crate) fn read_all(store: &Store, asset_id: AssetId) -> Vec<u8> {
     let mut reader = store.reader(asset_id).unwrap();
     let length = reader.bytes();
     reader.read_all(length).unwrap()
 }
 
 /// Bytes that do not repeat within a piece.
-pub fn plain(length: usize) -> Vec<u8> {
+pub(crate) fn plain(length: usize) -> Vec<u8> {
     (0..length as u64 / 8 + 1)
         .flat_map(|word| (word.wrapping_mul(0x9e37_79b9_7f4a_7c15)).to_le_bytes())
         .take(length)
@@ -79,7 +79,7 @@ pub fn plain(length: usize) -> Vec<u8> {
 }
 
 /// Every file below a folder.
-pub fn files(folder: &Path) -> Vec<PathBuf> {
+pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -91,4 +91,23 @@ pub fn files(folder: &Path) -> Vec<PathBuf> {
     }
     found.sort();
     found
+}
+
+/// A copy of a folder, as a kill leaves it.
+pub(crate) fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy_folder(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+/// Every file with its content, to see that nothing was touched.
+pub(crate) fn contents(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    files(folder).into_iter().map(|path| (path.clone(), std::fs::read(path).unwrap())).collect()
 }

@@ -1,0 +1,9 @@
+//! Tests of the whole store, in the crate so that they can put rows and files into the state that a kill leaves.
+
+mod captures;
+mod kills;
+mod opening;
+mod recordings;
+mod settings;
+mod versions;
+mod world;

@@ -1,0 +1,126 @@
+//! Recordings: safe piece by piece, closed by whoever comes next.
+
+use super::world::{World, files, plain, read_all};
+use crate::{CaptureRequest, Recording, Store, StoreError, rows};
+use snaptrak_domain::{AssetState, CaptureMetadata, Kind};
+use snaptrak_seal::sha256;
+
+const PIECE: usize = 33_554_432;
+
+fn video() -> CaptureRequest {
+    CaptureRequest { kind: Some(Kind::Video), ..CaptureRequest::default() }
+}
+
+fn metadata(store: &Store) -> CaptureMetadata {
+    let text: String = store
+        .read(|connection| rows::only(connection, "SELECT metadata FROM capture", [], |row| Ok(row.get(0)?)))
+        .unwrap();
+    serde_json::from_str(&text).unwrap()
+}
+
+/// As a kill leaves it: nothing of the recording runs any more, and its destructor did not either.
+fn kill(recording: Recording, store: Store, world: &World) -> std::path::PathBuf {
+    let copy = world.path.with_file_name("killed");
+    super::world::copy_folder(&world.path, &copy);
+    drop(recording);
+    store.close().unwrap();
+    copy
+}
+
+#[test]
+fn pieces_are_durable_as_they_fill_and_the_whole_comes_back() {
+    let world = World::new();
+    let store = world.create();
+    let bytes = plain(PIECE + 100_000);
+    let mut recording = store.record(video()).unwrap();
+    let asset_id = recording.asset_id();
+    let mut done = Vec::new();
+    for chunk in bytes.chunks(1_000_003) {
+        done.extend(recording.write(chunk).unwrap());
+    }
+    assert_eq!(done.len(), 1);
+    assert_eq!((done[0].index, done[0].bytes), (0, PIECE as u64));
+    let (captured, last) = recording.finish().unwrap();
+    assert_eq!(last.iter().map(|piece| (piece.index, piece.bytes)).collect::<Vec<_>>(), [(1, 100_000)]);
+    assert_eq!((captured.bytes, captured.sha256), (bytes.len() as u64, sha256(&bytes)));
+    assert_eq!((captured.kind, captured.state), (Kind::Video, AssetState::Prepared));
+    assert!(read_all(&store, asset_id) == bytes);
+    store.close().unwrap();
+    let store = world.open();
+    assert!(read_all(&store, asset_id) == bytes);
+    assert_eq!(store.receipts(0, 10).unwrap().len(), 1);
+    assert!(!metadata(&store).interrupted);
+}
+
+#[test]
+fn a_killed_recording_keeps_its_pieces_and_its_complete_segments() {
+    let world = World::new();
+    let store = world.create();
+    let bytes = plain(PIECE + 300_000);
+    let mut recording = store.record(video()).unwrap();
+    let asset_id = recording.asset_id();
+    recording.write(&bytes).unwrap();
+    let killed = kill(recording, store, &world);
+    let store = Store::open(&killed, world.surroundings()).unwrap();
+    let kept = read_all(&store, asset_id);
+    // Five segments of the second piece hold 300,000 bytes; the fifth was still open.
+    assert_eq!(kept.len(), PIECE + 65_480 + 3 * 65_520);
+    assert!(bytes.starts_with(&kept));
+    assert!(metadata(&store).interrupted, "the capture says so");
+    let receipts = store.receipts(0, 10).unwrap();
+    assert_eq!(receipts.len(), 1);
+    store.close().unwrap();
+    let store = Store::open(&killed, world.surroundings()).unwrap();
+    assert_eq!(store.receipts(0, 10).unwrap().len(), 1);
+    assert!(read_all(&store, asset_id) == kept);
+    assert_eq!(files(&killed.join("incoming")).len(), 0);
+}
+
+#[test]
+fn killed_between_a_finished_piece_and_its_envelope() {
+    let world = World::new();
+    let store = world.create();
+    let bytes = plain(200_000);
+    let mut recording = store.record(video()).unwrap();
+    let asset_id = recording.asset_id();
+    recording.write(&bytes).unwrap();
+    let incoming = store.layout().incoming_asset(asset_id);
+    let envelope = std::fs::read(incoming.join("envelope.json")).unwrap();
+    let copy = world.path.with_file_name("killed");
+    super::world::copy_folder(&world.path, &copy);
+    recording.finish().unwrap();
+    let folder = store.layout().find_in_asset(asset_id, "00000000.piece");
+    let target = copy.join("incoming").join(asset_id.to_string());
+    std::fs::copy(folder, target.join("00000000.piece")).unwrap();
+    std::fs::write(target.join("envelope.json"), envelope).unwrap();
+    store.close().unwrap();
+    let store = Store::open(&copy, world.surroundings()).unwrap();
+    assert!(read_all(&store, asset_id) == bytes, "the piece was whole");
+}
+
+#[test]
+fn a_recording_without_a_byte_leaves_nothing() {
+    let world = World::new();
+    let store = world.create();
+    let empty = store.record(video()).unwrap().finish();
+    assert!(matches!(empty, Err(StoreError::Refused { code: "empty" })));
+    let killed = kill(store.record(video()).unwrap(), store, &world);
+    for store in [world.open(), Store::open(&killed, world.surroundings()).unwrap()] {
+        let captures = store
+            .read(|connection| rows::only(connection, "SELECT count(*) FROM capture", [], |row| rows::count(row, 0)));
+        assert_eq!(captures.unwrap(), 0);
+        assert_eq!(std::fs::read_dir(store.layout().incoming()).unwrap().count(), 0);
+    }
+}
+
+#[test]
+fn a_dropped_recording_is_closed_with_what_it_has() {
+    let world = World::new();
+    let store = world.create();
+    let mut recording = store.record(CaptureRequest::default()).unwrap();
+    let asset_id = recording.asset_id();
+    recording.write(b"OggS and so on").unwrap();
+    drop(recording);
+    assert_eq!(read_all(&store, asset_id), b"OggS and so on");
+    assert_eq!((metadata(&store).kind, metadata(&store).content_type.as_str()), (Kind::Audio, "audio/ogg"));
+}
