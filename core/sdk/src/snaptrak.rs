@@ -2,9 +2,12 @@
 //! stores live side by side.
 
 use crate::{Config, Error, ErrorCode, Platform};
-use snaptrak_store::{Store, Surroundings};
+use snaptrak_store::{Store, StoreError, Surroundings};
 use snaptrak_sync::SyncClient;
-use std::sync::{Arc, Mutex};
+use std::{
+    path::Path,
+    sync::{Arc, Mutex},
+};
 
 /// The SDK on one store. Clones share it; everything may be called from any thread and blocks until it is done.
 #[derive(Clone)]
@@ -23,14 +26,20 @@ impl SnapTrak {
     /// Makes a store in an empty or absent folder and opens it.
     pub fn create(config: Config, platform: Platform) -> Result<Self, Error> {
         config.validate()?;
-        let store = Store::create(&config.store, surroundings(&platform))?;
+        let store = Store::create(&config.store, surroundings(&platform))
+            .map_err(|error| not_created(error, &config.store))?;
         Self::over(config, platform, store)
     }
 
     /// Opens the store of the configuration. One process owns a store: a second gets `InUse`.
     pub fn open(config: Config, platform: Platform) -> Result<Self, Error> {
         config.validate()?;
-        let store = Store::open(&config.store, surroundings(&platform))?;
+        let store = Store::open(&config.store, surroundings(&platform)).map_err(|error| match error {
+            StoreError::NotAStore if is_absent_or_empty(&config.store) => {
+                Error::new(ErrorCode::NoStore, "there is no store in this folder")
+            }
+            error => error.into(),
+        })?;
         Self::over(config, platform, store)
     }
 
@@ -58,11 +67,29 @@ impl SnapTrak {
     }
 }
 
+/// A folder that holds nothing is where a store could be; one that holds something else was named by mistake.
+fn is_absent_or_empty(folder: &Path) -> bool {
+    match folder.read_dir() {
+        Ok(mut entries) => entries.next().is_none(),
+        Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+    }
+}
+
 fn surroundings(platform: &Platform) -> Surroundings {
     Surroundings {
         clock: Arc::clone(&platform.clock),
         random: Arc::clone(&platform.random),
         key_store: Arc::clone(&platform.key_store),
         signer: platform.signer.clone(),
+    }
+}
+
+/// A store that is there already is another answer than a folder that holds something else.
+fn not_created(error: StoreError, folder: &Path) -> Error {
+    match error {
+        StoreError::NotEmpty if folder.join("store.json").exists() => {
+            Error::new(ErrorCode::StoreExists, "there is a store in this folder already")
+        }
+        error => error.into(),
     }
 }
