@@ -5,7 +5,7 @@ use serde_json::Value;
 use std::{
     ffi::{OsStr, OsString},
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Command, Output, Stdio},
 };
 
 /// The command line on one store, with its passphrase in a file beside it.
@@ -78,13 +78,7 @@ impl Client {
     pub fn ask<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Result<Answer, DriverError> {
         let start = |source| DriverError::Start { program: "snaptrak".to_owned(), source };
         let output = self.command(arguments).output().map_err(start)?;
-        let code = output.status.code().unwrap_or(-1);
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        let words = String::from_utf8_lossy(&output.stderr).into_owned();
-        match serde_json::from_str(text.trim()) {
-            Ok(json) => Ok(Answer { code, json, words }),
-            Err(_) => Err(DriverError::Said { program: spelled(arguments), code, said: format!("{text}{words}") }),
-        }
+        Answer::of(&spelled(arguments), &output)
     }
 
     /// Runs a command that must end with exit code 0.
@@ -95,6 +89,19 @@ impl Client {
         }
         let said = format!("{}{}", answer.json, answer.words);
         Err(DriverError::Said { program: spelled(arguments), code: answer.code, said })
+    }
+}
+
+impl Answer {
+    /// What a command that has ended answered; `command` names it in an error.
+    pub fn of(command: &str, output: &Output) -> Result<Self, DriverError> {
+        let code = output.status.code().unwrap_or(-1);
+        let text = String::from_utf8_lossy(&output.stdout);
+        let words = String::from_utf8_lossy(&output.stderr).into_owned();
+        match serde_json::from_str(text.trim()) {
+            Ok(json) => Ok(Self { code, json, words }),
+            Err(_) => Err(DriverError::Said { program: command.to_owned(), code, said: format!("{text}{words}") }),
+        }
     }
 }
 

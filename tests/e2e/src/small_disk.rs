@@ -37,9 +37,23 @@ impl SmallDisk {
         Ok(Self { holder, folder })
     }
 
-    /// Where the disk is reached.
+    /// Where this process reaches the disk.
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// The same command in the holder's namespace, where the disk is mounted. SQLite resolves links in its paths, so that the
+    /// way through the holder's root is not for it.
+    pub fn inside(&self, command: &Command) -> Command {
+        let mut inside = Command::new("nsenter");
+        if !rustix::process::geteuid().is_root() {
+            inside.args(["--user", "--preserve-credentials"]);
+        }
+        inside.args(["--mount", "--target", &self.holder.id().to_string()]);
+        inside.arg("--").arg(command.get_program()).args(command.get_args());
+        inside.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        inside.stdin(Stdio::null());
+        inside
     }
 }
 

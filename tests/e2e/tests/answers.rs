@@ -175,26 +175,36 @@ fn a_full_disk() {
             return;
         }
     };
-    let client = station.client.clone().with_store(&disk.folder().join("store"));
-    client.tell(&["init"]).unwrap();
+    let client = station.client.clone().with_store(&station.path("disk/store"));
+    let store = disk.folder().join("store");
+    let ask = |arguments: &[&str]| {
+        let output = disk.inside(&client.command(arguments)).output().unwrap();
+        Answer::of(arguments[0], &output).unwrap()
+    };
+    let tell = |arguments: &[&str]| {
+        let answer = ask(arguments);
+        assert_eq!(answer.code, 0, "{arguments:?}: {} {}", answer.json, answer.words);
+        answer.json
+    };
+    tell(&["init"]);
     let photo = station.cache.picture("chelsea.png").unwrap();
-    let mut safe = captures(&client.tell(&["capture", photo.to_str().unwrap()]).unwrap());
+    let mut safe = captures(&tell(&["capture", photo.to_str().unwrap()]));
     let large = station.write_noise("large", DISK_BYTES, 1).unwrap();
     let large = large.to_string_lossy().into_owned();
-    let before = assets(&client.store);
-    let full = client.ask(&["capture", &large]).unwrap();
+    let before = assets(&store);
+    let full = ask(&["capture", &large]);
     assert_eq!((full.code, &full.json["code"]), (4, &json!("storage_full")), "{}", full.json);
-    assert_same(&before, &assets(&client.store));
+    assert_same(&before, &assets(&store));
 
     // What fits is still taken: a capture that did not fit holds up nobody, and leaves no half of itself behind.
-    safe.extend(captures(&client.tell(&["capture", photo.to_str().unwrap()]).unwrap()));
-    let listed = client.tell(&["list"]).unwrap();
+    safe.extend(captures(&tell(&["capture", photo.to_str().unwrap()])));
+    let listed = tell(&["list"]);
     assert_eq!(listed["captures"].as_array().unwrap().len(), safe.len(), "{listed}");
 
     // Now to the last byte, with many small ones: whatever was acknowledged stays.
     let filler = station.write_noise("filler", 900_000, 2).unwrap();
     let exit = loop {
-        let answer = client.ask(&["capture", filler.to_str().unwrap()]).unwrap();
+        let answer = ask(&["capture", filler.to_str().unwrap()]);
         safe.extend(captures(&answer.json));
         if answer.code != 0 {
             break answer;
@@ -202,22 +212,22 @@ fn a_full_disk() {
     };
     assert_eq!((exit.code, &exit.json["code"]), (4, &json!("storage_full")), "{}", exit.json);
     fill(disk.folder());
-    let note = client.ask(&["note", "no room for this"]).unwrap();
+    let note = ask(&["note", "no room for this"]);
     assert!([0, 4].contains(&note.code), "{}", note.json);
     safe.extend(captures(&note.json));
     fs::remove_file(disk.folder().join("ballast")).unwrap();
 
-    let listed = client.tell(&["list", "--limit", "500"]).unwrap();
+    let listed = tell(&["list", "--limit", "500"]);
     let listed: Vec<&str> =
         listed["captures"].as_array().unwrap().iter().map(|capture| capture["id"].as_str().unwrap()).collect();
     for capture in &safe {
         assert!(listed.contains(&capture.id.as_str()), "{} was acknowledged", capture.id);
         let out = station.path("out");
-        client.tell(&["view", &capture.id, "-o", out.to_str().unwrap()]).unwrap();
+        tell(&["view", &capture.id, "-o", out.to_str().unwrap()]);
         assert_eq!(sha256_of(&out), capture.sha256);
     }
     assert_eq!(listed.len(), safe.len(), "nothing is listed that was not acknowledged");
-    let verify = client.tell(&["verify"]).unwrap();
+    let verify = tell(&["verify"]);
     assert_eq!((&verify["chain_ok"], &verify["gaps"]), (&json!(true), &json!([])), "{verify}");
 }
 

@@ -1,6 +1,5 @@
 //! A command of the client under way in its own process.
 
-use serde_json::Value;
 use snaptrak_driver::{Answer, Client};
 use std::process::Child;
 
@@ -36,11 +35,6 @@ impl Running {
     /// Waits for its end.
     pub fn answer(self) -> Answer {
         let output = self.child.wait_with_output().unwrap();
-        let text = String::from_utf8_lossy(&output.stdout);
-        Answer {
-            code: output.status.code().unwrap_or(-1),
-            json: serde_json::from_str(text.trim()).unwrap_or(Value::String(text.into_owned())),
-            words: String::from_utf8_lossy(&output.stderr).into_owned(),
-        }
+        Answer::of("the command", &output).unwrap()
     }
 }
