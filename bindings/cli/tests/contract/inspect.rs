@@ -42,7 +42,7 @@ fn list_goes_through_all_of_it_page_by_page() {
         for capture in page["captures"].as_array().unwrap() {
             assert_eq!(
                 (&capture["kind"], &capture["state"], &capture["bytes"]),
-                (&json!("note"), &json!("saved"), &json!(1))
+                (&json!("note"), &json!("prepared"), &json!(1))
             );
             assert!(capture["created_ms"].is_i64() && capture["sha256"].as_str().unwrap().len() == 64);
             seen.push(assert_id(&capture["id"]));
@@ -56,7 +56,7 @@ fn list_goes_through_all_of_it_page_by_page() {
     made.sort();
     assert_eq!(seen, made);
     let counted = |state| place.json(["list", "--state", state]).1["captures"].as_array().unwrap().len();
-    assert_eq!((counted("saved"), counted("verified")), (5, 0));
+    assert_eq!((counted("prepared"), counted("verified")), (5, 0));
 }
 
 #[test]
@@ -100,7 +100,7 @@ fn status_counts_what_is_here() {
     place.capture(&place.file("file", &[1; 1000]));
     place.json(["note", "n"]);
     let (_, status) = place.json(["status"]);
-    assert_eq!(status["by_state"]["saved"], json!(2));
+    assert_eq!(status["by_state"]["prepared"], json!(2));
     assert_eq!(status["waiting"], json!(2));
     assert!(status["waiting_bytes"].as_u64().unwrap() > 1000);
     assert!(status["oldest_ms"].is_i64());
@@ -117,7 +117,7 @@ fn why_always_has_an_answer() {
     let entry = place.capture(&place.file("file", b"bytes"));
     let (exit, why) = place.json(["why", entry["id"].as_str().unwrap()]);
     assert_eq!((exit, &why["schema"]), (0, &json!("snaptrak.why/1")));
-    assert_eq!((&why["state"], &why["code"]), (&json!("saved"), &json!("not_enrolled")));
+    assert_eq!((&why["state"], &why["code"]), (&json!("prepared"), &json!("not_enrolled")));
     assert_eq!(why["unblocked_by"], json!("sign_in"));
     assert_fields(&why, &["since_ms", "next_try_ms", "server_status"]);
     let words = String::from_utf8(place.words(["why", entry["id"].as_str().unwrap()]).stdout).unwrap();
@@ -127,7 +127,10 @@ fn why_always_has_an_answer() {
 #[test]
 fn what_needs_an_engine_or_an_account_says_so_and_everything_waits() {
     let place = Place::with_store();
-    assert_fails(|| place.program(["sync"]), 1, "not_enrolled");
+    let (exit, report) = place.json(["sync"]);
+    assert_eq!((exit, &report["schema"]), (5, &json!("snaptrak.sync/1")));
+    assert_eq!(report["stopped_because"], json!("not_enrolled"));
+    assert_fields(&report, &["requests", "bytes_sent", "bytes_resent", "received", "verified", "parked", "left"]);
     let (exit, nothing) = place.json(["analyse"]);
     assert_eq!(exit, 0);
     assert_eq!((&nothing["analysed"], &nothing["parked"], &nothing["left"]), (&json!(0), &json!(0), &json!(0)));

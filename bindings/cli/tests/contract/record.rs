@@ -27,7 +27,7 @@ fn a_stream_becomes_a_capture_of_the_kind_that_was_said() {
     let (exit, answer) = one_object(recorded("--json"));
     assert_eq!((exit, &answer["schema"]), (0, &json!("snaptrak.capture/1")));
     let entry = &answer["captures"][0];
-    assert_eq!((&entry["kind"], &entry["bytes"], &entry["state"]), (&json!("audio"), &json!(5), &json!("saved")));
+    assert_eq!((&entry["kind"], &entry["bytes"], &entry["state"]), (&json!("audio"), &json!(5), &json!("prepared")));
     assert_eq!(entry["sha256"], json!(sha256_hex(b"sound")));
 
     let lines = lines(&recorded("--jsonl"));
