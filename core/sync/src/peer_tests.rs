@@ -60,14 +60,17 @@ impl Drop for Peer {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "a foreign process does not say when it begins to listen")]
 fn spawn(command: &mut Command, port: u16) -> Child {
-    let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     for _ in 0..400 {
         if TcpStream::connect(("127.0.0.1", port)).is_ok() {
             return child;
         }
         std::thread::sleep(Duration::from_millis(50));
     }
+    let _ = child.kill();
+    let _ = child.wait();
     panic!("the tus server did not start")
 }
 
@@ -94,7 +97,9 @@ impl TransferEvents for CuttingEvents {
             TransferEvent::Progress { .. } | TransferEvent::Finished { .. } => {}
         }
         self.events.on_event(match event {
-            TransferEvent::Finished { id, result: Err(TransferError::Cancelled) } if self.cut.load(Ordering::SeqCst) => {
+            TransferEvent::Finished { id, result: Err(TransferError::Cancelled) }
+                if self.cut.load(Ordering::SeqCst) =>
+            {
                 TransferEvent::Finished { id, result: Err(TransferError::Offline) }
             }
             other @ (TransferEvent::Finished { .. } | TransferEvent::Progress { .. }) => other,
@@ -133,8 +138,7 @@ fn upload(origin: &Origin, path: &Path, cuts: Vec<u64>, mut between: impl FnMut(
         sealed_bytes: bytes.len() as u64,
         sealed_sha256: sha256(&bytes),
     };
-    let mut place =
-        Upload { url: String::new(), capability: Secret::new(Vec::new()), expires: UnixMs(i64::MAX) };
+    let mut place = Upload { url: String::new(), capability: Secret::new(Vec::new()), expires: UnixMs(i64::MAX) };
     let (mut attempt, mut action) = Attempt::begin(piece.sealed_bytes, false);
     let mut offsets = Vec::new();
     for _ in 0..50 {
@@ -186,8 +190,7 @@ fn piece_file(folder: &Path) -> PathBuf {
 fn assert_holds(folder: &Path, piece: &Path) {
     let wanted = std::fs::read(piece).unwrap();
     let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file());
-    let of_this_length: Vec<_> =
-        files.filter(|path| path.metadata().unwrap().len() == wanted.len() as u64).collect();
+    let of_this_length: Vec<_> = files.filter(|path| path.metadata().unwrap().len() == wanted.len() as u64).collect();
     assert_eq!(of_this_length.len(), 1, "{of_this_length:?}");
     assert!(std::fs::read(&of_this_length[0]).unwrap() == wanted);
 }
@@ -201,8 +204,8 @@ fn cache() -> PathBuf {
 }
 
 fn resumable_upload(folder: &Path) -> Peer {
-    let python = std::env::var_os("SNAPTRAK_JUDGES_PYTHON")
-        .map_or_else(|| cache().join("judges/bin/python3"), PathBuf::from);
+    let python =
+        std::env::var_os("SNAPTRAK_JUDGES_PYTHON").map_or_else(|| cache().join("judges/bin/python3"), PathBuf::from);
     assert!(
         python.is_file(),
         "the judges' Python is not there: `cargo xtask test` prepares it (or set SNAPTRAK_JUDGES_PYTHON to an interpreter \

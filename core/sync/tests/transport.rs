@@ -65,10 +65,8 @@ fn read_request(stream: &mut TcpStream) -> (String, Vec<u8>) {
         bytes.extend_from_slice(&buffer[..read]);
         let Some(head_end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else { continue };
         let head = String::from_utf8(bytes[..head_end].to_vec()).unwrap().to_lowercase();
-        let length: usize = head
-            .lines()
-            .find_map(|line| line.strip_prefix("content-length: "))
-            .map_or(0, |text| text.parse().unwrap());
+        let length: usize =
+            head.lines().find_map(|line| line.strip_prefix("content-length: ")).map_or(0, |text| text.parse().unwrap());
         if bytes.len() >= head_end + 4 + length || read == 0 {
             return (head, bytes[head_end + 4..].to_vec());
         }
@@ -118,7 +116,8 @@ fn a_post_without_a_body_says_so() {
 
 #[test]
 fn redirects_are_answers() {
-    let (url, _requests) = serve("HTTP/1.1 307 Temporary Redirect\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n");
+    let (url, _requests) =
+        serve("HTTP/1.1 307 Temporary Redirect\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n");
     let response = run(plan(Method::Get, url, Body::Empty)).unwrap();
     assert_eq!((response.status, response.header("location")), (307, Some("http://127.0.0.1:1/")));
 }
