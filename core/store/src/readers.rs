@@ -15,17 +15,18 @@ const IDLE_CONNECTIONS_MAX: usize = 4;
 pub(crate) struct Readers {
     file: PathBuf,
     key: Secret,
-    idle: Mutex<Vec<Connection>>,
+    /// `None` once the store is closed.
+    idle: Mutex<Option<Vec<Connection>>>,
 }
 
 impl Readers {
     pub(crate) fn new(file: PathBuf, key: Secret) -> Self {
-        Self { file, key, idle: Mutex::new(Vec::new()) }
+        Self { file, key, idle: Mutex::new(Some(Vec::new())) }
     }
 
     /// Runs `work` in a read transaction: all its statements see the same commit.
     pub(crate) fn read<T>(&self, work: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        let reused = self.idle().pop();
+        let reused = self.idle().as_mut().ok_or(StoreError::Closed)?.pop();
         let connection = match reused {
             Some(connection) => connection,
             None => connection::open(&self.file, &self.key, Access::Read)?,
@@ -33,19 +34,18 @@ impl Readers {
         let transaction = connection.unchecked_transaction()?;
         let result = work(&transaction);
         transaction.finish()?;
-        let mut idle = self.idle();
-        if idle.len() < IDLE_CONNECTIONS_MAX {
+        if let Some(idle) = self.idle().as_mut().filter(|idle| idle.len() < IDLE_CONNECTIONS_MAX) {
             idle.push(connection);
         }
         result
     }
 
-    /// Closes what is idle.
+    /// Closes what is idle; from now on every read is answered with [`StoreError::Closed`].
     pub(crate) fn close(&self) {
-        self.idle().clear();
+        *self.idle() = None;
     }
 
-    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
+    fn idle(&self) -> std::sync::MutexGuard<'_, Option<Vec<Connection>>> {
         self.idle.lock().expect("no one panics while holding this lock")
     }
 }

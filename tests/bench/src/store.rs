@@ -5,7 +5,7 @@ mod notes;
 mod seal_loop;
 
 use crate::answer::{Answer, NotRun};
-use snaptrak::{Platform, Secret};
+use snaptrak::Platform;
 use snaptrak_store::{Store, Surroundings};
 use snaptrak_testkit::FixedKeyStore;
 use std::{error::Error, path::Path, sync::Arc};
@@ -29,7 +29,7 @@ pub(crate) fn measure(folder: &Path, rounds: usize) -> Result<Answer, Box<dyn Er
 
 /// A new store with the operating system's clock and chance, as an app has it, and a key store that costs nothing.
 fn new_store(folder: &Path) -> Result<Store, Box<dyn Error>> {
-    let platform = Platform::system(Arc::new(FixedKeyStore::new(Secret::new(vec![7; 32]))));
+    let platform = Platform::system(Arc::new(FixedKeyStore::new([7; 32])));
     let surroundings = Surroundings {
         clock: platform.clock,
         random: platform.random,

@@ -19,7 +19,7 @@ pub(super) fn beside_openssl(rounds: usize) -> Result<Row, Box<dyn Error>> {
 
 fn ours() -> Result<f64, Box<dyn Error>> {
     let random = snaptrak::SystemRandom;
-    let key = DataKey::random(&random)?;
+    let key = DataKey::generate(&random)?;
     let mut segment = vec![0x5a_u8; SEGMENT_BYTES];
     let mut sealed = 0_usize;
     let took = seconds(|| {
