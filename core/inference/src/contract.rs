@@ -6,10 +6,7 @@ use snaptrak_domain::engine::{EngineError, Tensor};
 
 /// Every output of the contract is there, has its shape and as many values, and all of them are finite.
 pub fn check_outputs(model: &ModelEntry, outputs: &[Tensor]) -> Result<(), EngineError> {
-    let failed = |detail: String| EngineError::Run {
-        model_id: model.id.clone(),
-        detail,
-    };
+    let failed = |detail: String| EngineError::Run { model_id: model.id.clone(), detail };
     for wanted in &model.outputs {
         let Some(tensor) = outputs.iter().find(|tensor| tensor.name == wanted.name) else {
             return Err(failed(format!("there is no output `{}`", wanted.name)));
@@ -21,10 +18,7 @@ pub fn check_outputs(model: &ModelEntry, outputs: &[Tensor]) -> Result<(), Engin
             )));
         }
         if tensor.data.len() != wanted.shape.iter().product::<usize>() {
-            return Err(failed(format!(
-                "`{}` does not hold as many values as its shape says",
-                wanted.name
-            )));
+            return Err(failed(format!("`{}` does not hold as many values as its shape says", wanted.name)));
         }
         if !tensor.data.iter().all(|value| value.is_finite()) {
             return Err(failed(format!("`{}` holds a value that is not finite", wanted.name)));

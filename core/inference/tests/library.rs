@@ -6,7 +6,10 @@ mod common;
 use common::library;
 use snaptrak_domain::{ReasonCode, engine::EngineError};
 use snaptrak_inference::OrtEngine;
-use std::path::PathBuf;
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 #[test]
 fn a_library_that_is_none_is_a_typed_error_and_leaves_room_for_the_right_one() {
@@ -18,17 +21,38 @@ fn a_library_that_is_none_is_a_typed_error_and_leaves_room_for_the_right_one() {
         assert!(matches!(refused, EngineError::Library { .. }), "{}", path.display());
         assert_eq!(refused.reason().code, ReasonCode::EngineMissing);
     }
-    if let Some(other) = another_library() {
-        let refused = OrtEngine::open(&other).unwrap_err();
-        assert!(matches!(refused, EngineError::Library { .. }), "{refused}");
+    // Libraries that load: no ONNX Runtime, too old, of another generation, and one whose version lies.
+    for (source, expected) in [
+        ("int nothing;", "not ONNX Runtime"),
+        (&*runtime("0", "1.99.0"), "not ONNX Runtime"),
+        (&runtime("&base", "1.17.3"), "this is version 1.17.3"),
+        (&runtime("&base", "2.0.0"), "this is version 2.0.0"),
+        (&runtime("&base", "nonsense"), "this is version nonsense"),
+        (&runtime("&base", "1.99.0"), "this is version 1.99.0"),
+    ] {
+        let refused = OrtEngine::open(&built(folder.path(), source)).unwrap_err();
+        assert!(matches!(&refused, EngineError::Library { detail } if detail.contains(expected)), "{refused}");
     }
     OrtEngine::open(&library()).unwrap();
 }
 
-/// A real library that is not ONNX Runtime.
-fn another_library() -> Option<PathBuf> {
-    ["/lib/x86_64-linux-gnu/libm.so.6", "/lib/aarch64-linux-gnu/libm.so.6"]
-        .map(PathBuf::from)
-        .into_iter()
-        .find(|path| path.exists())
+/// A library with ONNX Runtime's one symbol, which gives out no API.
+fn runtime(base: &str, version: &str) -> String {
+    format!(
+        "static const void *api(unsigned version) {{ return 0; }}
+         static const char *text(void) {{ return \"{version}\"; }}
+         static const struct {{ const void *(*api)(unsigned); const char *(*text)(void); }} base = {{ api, text }};
+         const void *OrtGetApiBase(void) {{ return {base}; }}"
+    )
+}
+
+/// Builds with the C compiler that the workspace needs anyway. Each library has a name of its own: a name that was loaded
+/// once is not loaded again.
+fn built(folder: &Path, source: &str) -> PathBuf {
+    let place = tempfile::Builder::new().tempdir_in(folder).unwrap().keep();
+    let (code, library) = (place.join("library.c"), place.join("library.so"));
+    std::fs::write(&code, source).unwrap();
+    let status = Command::new("cc").args(["-shared", "-fPIC", "-o"]).args([&library, &code]).status().unwrap();
+    assert!(status.success());
+    library
 }

@@ -13,11 +13,7 @@ fn input_of(model: &ModelEntry) -> Tensor {
     let values: usize = contract.shape.iter().product();
     // A slow wave: neither constant nor noise.
     let data = (0..values).map(|index| ((index % 997) as f32 / 498.5) - 1.0).collect();
-    Tensor {
-        name: contract.name.clone(),
-        shape: contract.shape.clone(),
-        data,
-    }
+    Tensor { name: contract.name.clone(), shape: contract.shape.clone(), data }
 }
 
 fn verified(model: &ModelEntry) -> ModelFile {
@@ -35,12 +31,7 @@ fn every_shipped_model_answers_as_its_contract_says_and_says_where_it_ran() {
         assert_eq!(session.accelerator_ran(), Accelerator::Cpu);
         let first = session.run(&[input_of(model)]).unwrap();
         check_outputs(model, &first).unwrap();
-        assert_eq!(
-            first,
-            session.run(&[input_of(model)]).unwrap(),
-            "{} gives the same twice",
-            model.id
-        );
+        assert_eq!(first, session.run(&[input_of(model)]).unwrap(), "{} gives the same twice", model.id);
     }
 }
 
@@ -50,15 +41,8 @@ fn one_thread_and_many_agree() {
     let manifest = manifest();
     let model = &manifest.models[0];
     let run = |threads| {
-        let options = LoadOptions {
-            accelerator: Accelerator::Cpu,
-            threads,
-        };
-        engine
-            .load(&verified(model), options)
-            .unwrap()
-            .run(&[input_of(model)])
-            .unwrap()
+        let options = LoadOptions { accelerator: Accelerator::Cpu, threads };
+        engine.load(&verified(model), options).unwrap().run(&[input_of(model)]).unwrap()
     };
     let tolerance = model.tolerance.unwrap().tensor_abs;
     for (one, many) in run(1).iter().zip(&run(usize::MAX)) {
@@ -75,16 +59,8 @@ fn an_accelerator_that_is_not_there_is_refused_and_not_replaced() {
         if engine.accelerators().contains(&accelerator) {
             continue;
         }
-        let refused = engine
-            .load(
-                &verified(&manifest.models[0]),
-                LoadOptions {
-                    accelerator,
-                    threads: 1,
-                },
-            )
-            .err()
-            .unwrap();
+        let refused =
+            engine.load(&verified(&manifest.models[0]), LoadOptions { accelerator, threads: 1 }).err().unwrap();
         assert_eq!(refused, EngineError::NoAccelerator { accelerator });
         assert_eq!(refused.reason().parameters["accelerator"], accelerator.as_str());
     }
@@ -120,31 +96,13 @@ fn what_is_no_model_is_a_typed_error() {
     for (name, bytes) in hostile {
         let path = folder.path().join("model.onnx");
         std::fs::write(&path, bytes).unwrap();
-        let answer = engine.load(
-            &ModelFile {
-                path,
-                model_id: "hostile".into(),
-            },
-            CPU,
-        );
+        let answer = engine.load(&ModelFile { path, model_id: "hostile".into() }, CPU);
         assert!(matches!(answer.err(), Some(EngineError::Model { .. })), "{name}");
     }
-    let missing = ModelFile {
-        path: folder.path().join("nothing.onnx"),
-        model_id: "missing".into(),
-    };
-    assert!(matches!(
-        engine.load(&missing, CPU).err(),
-        Some(EngineError::Model { .. })
-    ));
-    let a_folder = ModelFile {
-        path: folder.path().to_owned(),
-        model_id: "folder".into(),
-    };
-    assert!(matches!(
-        engine.load(&a_folder, CPU).err(),
-        Some(EngineError::Model { .. })
-    ));
+    let missing = ModelFile { path: folder.path().join("nothing.onnx"), model_id: "missing".into() };
+    assert!(matches!(engine.load(&missing, CPU).err(), Some(EngineError::Model { .. })));
+    let a_folder = ModelFile { path: folder.path().to_owned(), model_id: "folder".into() };
+    assert!(matches!(engine.load(&a_folder, CPU).err(), Some(EngineError::Model { .. })));
 }
 
 #[test]
@@ -156,24 +114,10 @@ fn tensors_that_do_not_fit_are_a_typed_error() {
     let good = input_of(model);
     let wrong = [
         vec![],
-        vec![Tensor {
-            name: "no such input".into(),
-            ..good.clone()
-        }],
-        vec![Tensor {
-            shape: vec![1, 2, 2, 3],
-            data: vec![0.0; 12],
-            ..good.clone()
-        }],
-        vec![Tensor {
-            data: vec![0.0; 7],
-            ..good.clone()
-        }],
-        vec![Tensor {
-            shape: vec![],
-            data: vec![],
-            ..good.clone()
-        }],
+        vec![Tensor { name: "no such input".into(), ..good.clone() }],
+        vec![Tensor { shape: vec![1, 2, 2, 3], data: vec![0.0; 12], ..good.clone() }],
+        vec![Tensor { data: vec![0.0; 7], ..good.clone() }],
+        vec![Tensor { shape: vec![], data: vec![], ..good.clone() }],
     ];
     for inputs in wrong {
         assert!(matches!(session.run(&inputs), Err(EngineError::Run { .. })));
@@ -209,11 +153,6 @@ fn two_instances_side_by_side_share_the_library_and_nothing_else() {
 fn the_same_library_by_another_path_is_the_same() {
     engine();
     let library = library();
-    let roundabout = library
-        .parent()
-        .unwrap()
-        .join("..")
-        .join("runtime")
-        .join(library.file_name().unwrap());
+    let roundabout = library.parent().unwrap().join("..").join("runtime").join(library.file_name().unwrap());
     OrtEngine::open(Path::new(&roundabout)).unwrap();
 }

@@ -31,44 +31,21 @@ fn the_shipped_manifest_is_valid_and_every_model_has_a_file_for_ort() {
 #[test]
 fn a_missing_manifest_an_unknown_schema_and_noise_are_three_answers() {
     let folder = tempfile::tempdir().unwrap();
-    assert!(matches!(
-        Manifest::load(folder.path()),
-        Err(ManifestError::Missing { .. })
-    ));
+    assert!(matches!(Manifest::load(folder.path()), Err(ManifestError::Missing { .. })));
     let newer = json!({"schema": "snaptrak.models/2", "version": 1, "models": "a new shape"});
     assert!(matches!(parse(&newer), Err(ManifestError::UnknownSchema { schema }) if schema == "snaptrak.models/2"));
-    for noise in [
-        &b""[..],
-        b"{}",
-        b"[]",
-        b"\xff\x00",
-        b"{\"schema\":\"snaptrak.models/1\"}",
-    ] {
+    for noise in [&b""[..], b"{}", b"[]", b"\xff\x00", b"{\"schema\":\"snaptrak.models/1\"}"] {
         assert!(matches!(Manifest::parse(noise), Err(ManifestError::Malformed { .. })));
     }
 }
 
 #[test]
 fn a_path_may_not_leave_the_folder() {
-    for file in [
-        "../x.onnx",
-        "/etc/passwd",
-        "a/b.onnx",
-        "a\\b.onnx",
-        "C:x",
-        "..",
-        ".",
-        ".hidden",
-        "",
-        "a\0b",
-        "ä.onnx",
-    ] {
+    for file in ["../x.onnx", "/etc/passwd", "a/b.onnx", "a\\b.onnx", "C:x", "..", ".", ".hidden", "", "a\0b", "ä.onnx"]
+    {
         let mut manifest = shipped();
         manifest["models"][0]["variants"][0]["file"] = json!(file);
-        assert!(
-            matches!(parse(&manifest), Err(ManifestError::Invalid { .. })),
-            "{file:?}"
-        );
+        assert!(matches!(parse(&manifest), Err(ManifestError::Invalid { .. })), "{file:?}");
     }
 }
 
@@ -93,10 +70,7 @@ fn what_cannot_be_is_refused() {
     for (pointer, value) in cases {
         let mut manifest = shipped();
         *manifest.pointer_mut(pointer).unwrap() = value.clone();
-        assert!(
-            matches!(parse(&manifest), Err(ManifestError::Invalid { .. })),
-            "{pointer} = {value}"
-        );
+        assert!(matches!(parse(&manifest), Err(ManifestError::Invalid { .. })), "{pointer} = {value}");
     }
     for (pointer, value) in [
         ("/models/0/task", json!("predict_the_future")),
@@ -106,10 +80,7 @@ fn what_cannot_be_is_refused() {
     ] {
         let mut manifest = shipped();
         *manifest.pointer_mut(pointer).unwrap() = value.clone();
-        assert!(
-            matches!(parse(&manifest), Err(ManifestError::Malformed { .. })),
-            "{pointer} = {value}"
-        );
+        assert!(matches!(parse(&manifest), Err(ManifestError::Malformed { .. })), "{pointer} = {value}");
     }
 }
 
@@ -136,14 +107,7 @@ fn a_file_is_compared_with_the_manifest_before_it_is_used() {
     assert!(matches!(missing, VerifyError::Missing { .. }));
     assert_eq!(missing.reason().code, ReasonCode::ModelMissing);
     assert_eq!(check(Some(b"abc")).unwrap().model_id, model.id);
-    assert!(matches!(
-        check(Some(b"ab")),
-        Err(VerifyError::WrongLength {
-            bytes: 2,
-            wanted_bytes: 3,
-            ..
-        })
-    ));
+    assert!(matches!(check(Some(b"ab")), Err(VerifyError::WrongLength { bytes: 2, wanted_bytes: 3, .. })));
     let other = check(Some(b"abd")).unwrap_err();
     assert!(matches!(other, VerifyError::WrongDigest { .. }));
     assert_eq!(other.reason().code, ReasonCode::ModelDamaged);

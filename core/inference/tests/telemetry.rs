@@ -41,11 +41,7 @@ fn load_and_run() {
     let file = verify(&common::models(), model, model.variant_for("ort").unwrap()).unwrap();
     let contract = &model.inputs[0];
     let values = contract.shape.iter().product();
-    let input = Tensor {
-        name: contract.name.clone(),
-        shape: contract.shape.clone(),
-        data: vec![0.0; values],
-    };
+    let input = Tensor { name: contract.name.clone(), shape: contract.shape.clone(), data: vec![0.0; values] };
     engine.load(&file, common::CPU).unwrap().run(&[input]).unwrap();
 }
 

@@ -62,7 +62,8 @@ fn every_model_finds_on_every_picture_what_the_reference_finds() {
             assert_eq!((&*finding.accelerator_asked, &*finding.accelerator_ran), ("cpu", "cpu"));
         }
     }
-    // The tolerances of the manifest are for phones and accelerators; on this engine both implementations are closer.
+    // The tolerances of the manifest are for phones and accelerators; on the same library the two implementations are
+    // closer: 0.93 and 0.013 were measured.
     assert!(least_overlap > 0.9, "least overlap {least_overlap}");
     assert!(largest_difference < 0.02, "largest difference {largest_difference}");
 }

@@ -21,9 +21,7 @@ pub(super) struct SharedEnvironment {
 
 impl std::fmt::Debug for SharedEnvironment {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SharedEnvironment")
-            .field("version", &self.version)
-            .finish_non_exhaustive()
+        f.debug_struct("SharedEnvironment").field("version", &self.version).finish_non_exhaustive()
     }
 }
 
@@ -33,9 +31,9 @@ static SHARED: Mutex<Option<SharedEnvironment>> = Mutex::new(None);
 impl SharedEnvironment {
     /// The environment of the library at `library`.
     pub(super) fn open(library: &Path) -> Result<Self, EngineError> {
-        let library = library.canonicalize().map_err(|error| EngineError::Library {
-            detail: format!("{}: {}", library.display(), error.kind()),
-        })?;
+        let library = library
+            .canonicalize()
+            .map_err(|error| EngineError::Library { detail: format!("{}: {}", library.display(), error.kind()) })?;
         // What is inside is only ever replaced whole, so a panic elsewhere cannot have left it half done.
         let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
         match &*shared {
@@ -54,24 +52,16 @@ impl SharedEnvironment {
         foreign::switch_telemetry_off();
         let version = foreign::version_of(&library)?;
         // `ort::init` would panic where this answers.
-        let builder = ort::init_from(&library).map_err(|error| EngineError::Library {
-            detail: error.to_string(),
-        })?;
+        let builder = ort::init_from(&library).map_err(|error| EngineError::Library { detail: error.to_string() })?;
         let environment = builder
             .with_name("snaptrak")
             .with_telemetry(false)
             .with_logger(Arc::new(log))
             .build()
-            .map_err(|error| EngineError::Library {
-                detail: error.to_string(),
-            })?;
+            .map_err(|error| EngineError::Library { detail: error.to_string() })?;
         environment.set_log_level(LogLevel::Warning);
         tracing::info!(version, "onnxruntime is loaded");
-        Ok(Self {
-            environment,
-            library: library.into(),
-            version: version.into(),
-        })
+        Ok(Self { environment, library: library.into(), version: version.into() })
     }
 
     pub(super) fn environment(&self) -> &Environment {

@@ -1,8 +1,5 @@
 //! The only unsafe code of this crate: one write to the environment, and one look at a library before `ort` trusts it.
-#![expect(
-    unsafe_code,
-    reason = "the environment and a foreign library can be reached in no other way"
-)]
+#![expect(unsafe_code, reason = "the environment and a foreign library can be reached in no other way")]
 
 use ort::sys::{ORT_API_VERSION, OrtApiBase};
 use snaptrak_domain::engine::EngineError;
@@ -21,10 +18,7 @@ pub(super) fn switch_telemetry_off() {
     // and before the library is loaded, so none of its threads exists. What remains are other C libraries of the host app
     // that call `getenv` just now; an app that has such threads at this point sets the variable at its start, and then the
     // branch above returns. There is no other way: the library reads the process's environment and nothing else.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "this is the one place, and the lines above say why it is safe"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "this is the one place, and the lines above say why it is safe")]
     unsafe {
         std::env::set_var(TELEMETRY_VARIABLE, "1");
     }
@@ -32,9 +26,7 @@ pub(super) fn switch_telemetry_off() {
 
 /// Loads the library and asks for its version. An answer means that `ort`'s own assertions about it will hold.
 pub(super) fn version_of(library: &Path) -> Result<String, EngineError> {
-    let failed = |detail: &str| EngineError::Library {
-        detail: format!("{}: {detail}", library.display()),
-    };
+    let failed = |detail: &str| EngineError::Library { detail: format!("{}: {detail}", library.display()) };
     // SAFETY: loading runs the library's initialisers. The path comes from the app, which vouches for the library as for
     // its own code; this is what loading an engine means.
     let handle = unsafe { libloading::Library::new(library) }.map_err(|error| failed(&error.to_string()))?;
@@ -53,9 +45,7 @@ pub(super) fn version_of(library: &Path) -> Result<String, EngineError> {
         (version, new_enough && !(base.GetApi)(ORT_API_VERSION).is_null())
     };
     if !has_api {
-        return Err(failed(&format!(
-            "this is version {version}, and 1.{ORT_API_VERSION} or a later 1.x is needed"
-        )));
+        return Err(failed(&format!("this is version {version}, and 1.{ORT_API_VERSION} or a later 1.x is needed")));
     }
     // A library that was unloaded and loaded again would start its threads twice.
     std::mem::forget(handle);

@@ -26,9 +26,7 @@ impl OrtEngine {
     /// The path must name the library itself; nothing is searched for. The first call sets `ORT_DISABLE_TELEMETRY=1` in
     /// the environment if it is not there (see the crate's front page for the threads' side of that).
     pub fn open(library: &Path) -> Result<Self, EngineError> {
-        Ok(Self {
-            shared: SharedEnvironment::open(library)?,
-        })
+        Ok(Self { shared: SharedEnvironment::open(library)? })
     }
 }
 
@@ -50,16 +48,9 @@ impl Engine for OrtEngine {
     }
 
     fn accelerators(&self) -> Vec<Accelerator> {
-        let offered: Vec<DeviceType> = self
-            .shared
-            .environment()
-            .devices()
-            .map(|device| device.hardware_device().ty())
-            .collect();
-        Accelerator::ALL
-            .into_iter()
-            .filter(|accelerator| offered.contains(&device_type(*accelerator)))
-            .collect()
+        let offered: Vec<DeviceType> =
+            self.shared.environment().devices().map(|device| device.hardware_device().ty()).collect();
+        Accelerator::ALL.into_iter().filter(|accelerator| offered.contains(&device_type(*accelerator))).collect()
     }
 
     fn load(&self, model: &ModelFile, options: LoadOptions) -> Result<Box<dyn Session>, EngineError> {

@@ -30,27 +30,16 @@ impl OrtSession {
         model: &ModelFile,
         options: LoadOptions,
     ) -> Result<Self, EngineError> {
-        let failed = |detail: String| EngineError::Model {
-            model_id: model.model_id.clone(),
-            detail,
-        };
+        let failed = |detail: String| EngineError::Model { model_id: model.model_id.clone(), detail };
         if !offers(environment, options.accelerator) {
-            return Err(EngineError::NoAccelerator {
-                accelerator: options.accelerator,
-            });
+            return Err(EngineError::NoAccelerator { accelerator: options.accelerator });
         }
         let mut builder = builder(environment, options).map_err(failed)?;
-        let inner = builder
-            .commit_from_file(&model.path)
-            .map_err(|error| failed(error.to_string()))?;
+        let inner = builder.commit_from_file(&model.path).map_err(|error| failed(error.to_string()))?;
         if inner.outputs().len() > OUTPUTS_MAX {
             return Err(failed(format!("it has more than {OUTPUTS_MAX} outputs")));
         }
-        Ok(Self {
-            inner,
-            model_id: model.model_id.clone(),
-            accelerator: options.accelerator,
-        })
+        Ok(Self { inner, model_id: model.model_id.clone(), accelerator: options.accelerator })
     }
 
     fn run_inner(&mut self, inputs: &[Tensor]) -> Result<Vec<Tensor>, String> {
@@ -66,51 +55,37 @@ impl OrtSession {
             let extracted = value.try_extract_tensor::<f32>();
             let (shape, data) = extracted.map_err(|error| format!("the output `{name}`: {error}"))?;
             if data.len() > OUTPUT_VALUES_MAX {
-                return Err(format!(
-                    "the output `{name}` holds more than {OUTPUT_VALUES_MAX} values"
-                ));
+                return Err(format!("the output `{name}` holds more than {OUTPUT_VALUES_MAX} values"));
             }
             // A size below zero cannot be in an answer; it would fail the contract's check.
             let shape = shape.iter().map(|size| usize::try_from(*size).unwrap_or(0)).collect();
-            tensors.push(Tensor {
-                name: name.to_owned(),
-                shape,
-                data: data.to_vec(),
-            });
+            tensors.push(Tensor { name: name.to_owned(), shape, data: data.to_vec() });
         }
         Ok(tensors)
     }
 }
 
 fn offers(environment: &Environment, accelerator: Accelerator) -> bool {
-    environment
-        .devices()
-        .any(|device| device.hardware_device().ty() == device_type(accelerator))
+    environment.devices().any(|device| device.hardware_device().ty() == device_type(accelerator))
 }
 
 /// Everything that the library would otherwise choose by itself is chosen here.
 fn builder(environment: &Environment, options: LoadOptions) -> Result<SessionBuilder, String> {
     let builder = Inner::builder(environment).map_err(|error| error.to_string())?;
-    let builder = builder
-        .with_intra_threads(options.threads.clamp(1, THREADS_MAX))
-        .map_err(in_words)?;
+    let builder = builder.with_intra_threads(options.threads.clamp(1, THREADS_MAX)).map_err(in_words)?;
     let builder = builder.with_inter_threads(1).map_err(in_words)?;
     let builder = builder.with_intra_op_spinning(false).map_err(in_words)?;
     let builder = builder.with_inter_op_spinning(false).map_err(in_words)?;
     match options.accelerator {
         // By name: another provider may offer the processor too, and a session that names nothing takes what it likes.
         Accelerator::Cpu => {
-            let cpu = environment
-                .devices()
-                .filter(|device| device.ep().ok() == Some("CPUExecutionProvider"));
+            let cpu = environment.devices().filter(|device| device.ep().ok() == Some("CPUExecutionProvider"));
             builder.with_devices(cpu, None).map_err(in_words)
         }
         // Without the processor to fall back to, a session that loads runs where it was asked to run.
         Accelerator::Gpu | Accelerator::Npu => {
             let wanted = device_type(options.accelerator);
-            let devices = environment
-                .devices()
-                .filter(|device| device.hardware_device().ty() == wanted);
+            let devices = environment.devices().filter(|device| device.hardware_device().ty() == wanted);
             let builder = builder.with_devices(devices, None).map_err(in_words)?;
             builder.with_disable_cpu_fallback().map_err(in_words)
         }
@@ -123,10 +98,7 @@ fn in_words(error: ort::Error<SessionBuilder>) -> String {
 
 impl Session for OrtSession {
     fn run(&mut self, inputs: &[Tensor]) -> Result<Vec<Tensor>, EngineError> {
-        self.run_inner(inputs).map_err(|detail| EngineError::Run {
-            model_id: self.model_id.clone(),
-            detail,
-        })
+        self.run_inner(inputs).map_err(|detail| EngineError::Run { model_id: self.model_id.clone(), detail })
     }
 
     fn accelerator_ran(&self) -> Accelerator {

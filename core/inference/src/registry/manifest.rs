@@ -130,12 +130,7 @@ pub struct InputContract {
 impl InputContract {
     /// Width and height in pixels.
     pub fn size(&self) -> (u32, u32) {
-        let at = |index: usize| {
-            self.shape
-                .get(index)
-                .and_then(|size| u32::try_from(*size).ok())
-                .unwrap_or(0)
-        };
+        let at = |index: usize| self.shape.get(index).and_then(|size| u32::try_from(*size).ok()).unwrap_or(0);
         match self.layout {
             Layout::Nhwc => (at(2), at(1)),
             Layout::Nchw => (at(3), at(2)),
@@ -257,9 +252,7 @@ impl Manifest {
         let path = folder.join("manifest.json");
         let file = File::open(&path).map_err(|source| {
             if source.kind() == std::io::ErrorKind::NotFound {
-                return ManifestError::Missing {
-                    path: path.display().to_string(),
-                };
+                return ManifestError::Missing { path: path.display().to_string() };
             }
             ManifestError::Unreadable { source }
         })?;
@@ -277,9 +270,7 @@ impl Manifest {
             schema: String,
         }
         if bytes.len() as u64 > MANIFEST_BYTES_MAX {
-            return Err(ManifestError::TooLarge {
-                bytes_max: MANIFEST_BYTES_MAX,
-            });
+            return Err(ManifestError::TooLarge { bytes_max: MANIFEST_BYTES_MAX });
         }
         // The schema is read alone first: what a later one adds must end as "update the app", not as "malformed".
         let malformed = |source| ManifestError::Malformed { source };

@@ -20,10 +20,7 @@ const LABEL_CHARACTERS_MAX: usize = 200;
 type Check = Result<(), &'static str>;
 
 pub(super) fn validate(manifest: &Manifest) -> Result<(), ManifestError> {
-    let invalid = |model: &ModelEntry, what| ManifestError::Invalid {
-        model_id: model.id.clone(),
-        what,
-    };
+    let invalid = |model: &ModelEntry, what| ManifestError::Invalid { model_id: model.id.clone(), what };
     let mut ids = BTreeSet::new();
     for (index, model) in manifest.models.iter().enumerate() {
         if index >= MODELS_MAX {
@@ -42,44 +39,23 @@ fn check_model(model: &ModelEntry) -> Check {
     check(model.inputs.len() == 1, "a picture model has exactly one input")?;
     model.inputs.iter().try_for_each(check_input)?;
     model.outputs.iter().try_for_each(check_output)?;
-    check(
-        in_unit(model.thresholds.score),
-        "the score threshold is not between 0 and 1",
-    )?;
+    check(in_unit(model.thresholds.score), "the score threshold is not between 0 and 1")?;
     check(in_unit(model.nms.iou), "the overlap is not between 0 and 1")?;
     check((1..=BOXES_MAX).contains(&model.boxes_max), "boxes_max is out of range")?;
     check(!model.labels.is_empty(), "there are no labels")?;
-    check(
-        model
-            .labels
-            .iter()
-            .all(|label| label.chars().count() <= LABEL_CHARACTERS_MAX),
-        "a label is too long",
-    )?;
+    check(model.labels.iter().all(|label| label.chars().count() <= LABEL_CHARACTERS_MAX), "a label is too long")?;
     check(!model.variants.is_empty(), "there are no files")?;
     model.variants.iter().try_for_each(check_variant)?;
     check_decoder(model)
 }
 
 fn check_input(input: &InputContract) -> Check {
-    check(
-        input.shape.len() == 4 && input.shape[0] == 1,
-        "an input is not one picture",
-    )?;
+    check(input.shape.len() == 4 && input.shape[0] == 1, "an input is not one picture")?;
     check(tensor_fits(&input.shape), "an input is too large or empty")?;
     let (width, height) = input.size();
-    check(
-        input.shape.contains(&3) && channels(input) == 3,
-        "an input does not have three channels",
-    )?;
-    check(
-        width as usize <= INPUT_SIDE_MAX && height as usize <= INPUT_SIDE_MAX,
-        "an input's side is too long",
-    )?;
-    check(
-        input.normalisation.scale.is_finite() && input.normalisation.offset.is_finite(),
-        "a number is not finite",
-    )?;
+    check(input.shape.contains(&3) && channels(input) == 3, "an input does not have three channels")?;
+    check(width as usize <= INPUT_SIDE_MAX && height as usize <= INPUT_SIDE_MAX, "an input's side is too long")?;
+    check(input.normalisation.scale.is_finite() && input.normalisation.offset.is_finite(), "a number is not finite")?;
     let square = width == height;
     check(square || input.resize != Resize::Letterbox, "a letterbox is not square")
 }
@@ -96,21 +72,12 @@ fn check_output(output: &OutputContract) -> Check {
 }
 
 fn check_variant(variant: &Variant) -> Check {
-    check(
-        is_plain_name(&variant.file),
-        "a file's name is not a plain name inside the folder",
-    )?;
+    check(is_plain_name(&variant.file), "a file's name is not a plain name inside the folder")?;
     check(variant.bytes > 0, "a file has no bytes")
 }
 
 fn check_decoder(model: &ModelEntry) -> Check {
-    let shape_of = |name: &str| {
-        model
-            .outputs
-            .iter()
-            .find(|output| output.name == name)
-            .map(|output| &output.shape[..])
-    };
+    let shape_of = |name: &str| model.outputs.iter().find(|output| output.name == name).map(|output| &output.shape[..]);
     match &model.decoder {
         Decoder::Ssd(ssd) => {
             let classes = model.labels.len() + ssd.background_classes;
@@ -119,10 +86,7 @@ fn check_decoder(model: &ModelEntry) -> Check {
                 "the boxes' output does not fit the anchors",
             )?;
             let wanted = [1, ssd.anchors.count, classes];
-            check(
-                shape_of(&ssd.scores) == Some(&wanted),
-                "the scores' output does not fit anchors and labels",
-            )?;
+            check(shape_of(&ssd.scores) == Some(&wanted), "the scores' output does not fit anchors and labels")?;
             check_ssd_numbers(ssd)
         }
         Decoder::Blazeface(face) => {
@@ -132,17 +96,9 @@ fn check_decoder(model: &ModelEntry) -> Check {
             face.layers.iter().try_for_each(|layer| {
                 check(layer.stride > 0 && layer.anchors_per_cell > 0, "a layer is empty")?;
                 let cells = side.div_ceil(layer.stride) as usize;
-                let anchors = cells
-                    .saturating_mul(cells)
-                    .saturating_mul(layer.anchors_per_cell as usize);
-                check(
-                    shape_of(&layer.scores) == Some(&[1, anchors, 1]),
-                    "a layer's scores do not fit its anchors",
-                )?;
-                check(
-                    shape_of(&layer.boxes) == Some(&[1, anchors, 16]),
-                    "a layer's boxes do not fit its anchors",
-                )
+                let anchors = cells.saturating_mul(cells).saturating_mul(layer.anchors_per_cell as usize);
+                check(shape_of(&layer.scores) == Some(&[1, anchors, 1]), "a layer's scores do not fit its anchors")?;
+                check(shape_of(&layer.boxes) == Some(&[1, anchors, 16]), "a layer's boxes do not fit its anchors")
             })
         }
     }
@@ -151,18 +107,11 @@ fn check_decoder(model: &ModelEntry) -> Check {
 fn check_ssd_numbers(ssd: &SsdDecoder) -> Check {
     let anchors = &ssd.anchors;
     let scales = [ssd.box_scales.y, ssd.box_scales.x, ssd.box_scales.h, ssd.box_scales.w];
-    let shapes = anchors
-        .lowest_layer
-        .iter()
-        .flat_map(|shape| [shape.aspect_ratio, shape.scale]);
+    let shapes = anchors.lowest_layer.iter().flat_map(|shape| [shape.aspect_ratio, shape.scale]);
     let positive = scales
         .into_iter()
         .chain(anchors.aspect_ratios.iter().copied())
-        .chain([
-            anchors.scale_min,
-            anchors.scale_max,
-            anchors.interpolated_scale_aspect_ratio,
-        ])
+        .chain([anchors.scale_min, anchors.scale_max, anchors.interpolated_scale_aspect_ratio])
         .chain(shapes)
         .all(|value| value.is_finite() && value > 0.0);
     check(positive, "a decoder's number is not positive")?;
@@ -179,9 +128,7 @@ fn is_plain_name(name: &str) -> bool {
 }
 
 fn tensor_fits(shape: &[usize]) -> bool {
-    let product = shape
-        .iter()
-        .try_fold(1_usize, |product, size| product.checked_mul(*size));
+    let product = shape.iter().try_fold(1_usize, |product, size| product.checked_mul(*size));
     product.is_some_and(|values| (1..=TENSOR_VALUES_MAX).contains(&values))
 }
 

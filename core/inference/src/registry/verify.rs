@@ -58,10 +58,7 @@ impl VerifyError {
 /// Compares length and SHA-256 of `variant`'s file in `folder` with the manifest; the answer is ready for an engine.
 pub fn verify(folder: &Path, model: &ModelEntry, variant: &Variant) -> Result<ModelFile, VerifyError> {
     let model_id = || model.id.clone();
-    let unreadable = |source| VerifyError::Unreadable {
-        model_id: model_id(),
-        source,
-    };
+    let unreadable = |source| VerifyError::Unreadable { model_id: model_id(), source };
     let path = folder.join(&variant.file);
     let mut file = File::open(&path).map_err(|source| {
         if source.kind() == std::io::ErrorKind::NotFound {
@@ -71,11 +68,7 @@ pub fn verify(folder: &Path, model: &ModelEntry, variant: &Variant) -> Result<Mo
     })?;
     let bytes = file.metadata().map_err(unreadable)?.len();
     if bytes != variant.bytes {
-        return Err(VerifyError::WrongLength {
-            model_id: model_id(),
-            bytes,
-            wanted_bytes: variant.bytes,
-        });
+        return Err(VerifyError::WrongLength { model_id: model_id(), bytes, wanted_bytes: variant.bytes });
     }
     let mut digest = ring::digest::Context::new(&ring::digest::SHA256);
     let mut buffer = vec![0_u8; READ_BYTES];
@@ -90,8 +83,5 @@ pub fn verify(folder: &Path, model: &ModelEntry, variant: &Variant) -> Result<Mo
     if digest.as_ref() != variant.sha256.as_bytes() {
         return Err(VerifyError::WrongDigest { model_id: model_id() });
     }
-    Ok(ModelFile {
-        path,
-        model_id: model_id(),
-    })
+    Ok(ModelFile { path, model_id: model_id() })
 }

@@ -5,10 +5,7 @@ use snaptrak_domain::engine::{Accelerator, LoadOptions};
 use snaptrak_inference::{Manifest, OrtEngine};
 use std::path::{Path, PathBuf};
 
-pub const CPU: LoadOptions = LoadOptions {
-    accelerator: Accelerator::Cpu,
-    threads: 2,
-};
+pub const CPU: LoadOptions = LoadOptions { accelerator: Accelerator::Cpu, threads: 2 };
 
 pub fn cache() -> PathBuf {
     let default = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.cache");
@@ -19,29 +16,14 @@ pub fn cache() -> PathBuf {
 pub fn library() -> PathBuf {
     let found = std::fs::read_dir(cache().join("runtime")).ok().and_then(|files| {
         let names = files.filter_map(Result::ok).map(|file| file.path());
-        names
-            .filter(|path| {
-                path.file_name()
-                    .unwrap()
-                    .to_string_lossy()
-                    .starts_with("libonnxruntime")
-            })
-            .max()
+        names.filter(|path| path.file_name().unwrap().to_string_lossy().starts_with("libonnxruntime")).max()
     });
-    found.unwrap_or_else(|| {
-        panic!(
-            "there is no ONNX Runtime in {}: run `cargo xtask models` first",
-            cache().display()
-        )
-    })
+    found.unwrap_or_else(|| panic!("there is no ONNX Runtime in {}: run `cargo xtask models` first", cache().display()))
 }
 
 pub fn models() -> PathBuf {
     let folder = cache().join("models");
-    assert!(
-        folder.join("manifest.json").exists(),
-        "there are no models: run `cargo xtask models` first"
-    );
+    assert!(folder.join("manifest.json").exists(), "there are no models: run `cargo xtask models` first");
     folder
 }
 

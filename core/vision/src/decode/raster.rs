@@ -10,6 +10,8 @@ use std::io::Cursor;
 
 /// Bytes a pixel that the WebP decoder keeps beside its answer (a frame of ARGB, or planes of YUV and alpha).
 const WEBP_OWN_BYTES_A_PIXEL: u64 = 4;
+/// The same for an animation, of which the first frame counts: canvas, frame and the frame's decoder.
+const WEBP_ANIMATION_OWN_BYTES_A_PIXEL: u64 = 12;
 
 pub(super) fn png_size(bytes: &[u8]) -> Result<(u32, u32), AnalyseError> {
     // The first chunk is IHDR (PNG specification, 11.2.2); the decoder would read all the text chunks on its way.
@@ -30,7 +32,8 @@ pub(super) fn decode_png(bytes: &[u8]) -> Result<Pixels, AnalyseError> {
 pub(super) fn decode_webp(bytes: &[u8]) -> Result<Pixels, AnalyseError> {
     let mut decoder = WebPDecoder::new(Cursor::new(bytes)).map_err(reason)?;
     decoder.set_limits(limits()).map_err(reason)?;
-    decode(decoder, WEBP_OWN_BYTES_A_PIXEL)
+    let own = if decoder.has_animation() { WEBP_ANIMATION_OWN_BYTES_A_PIXEL } else { WEBP_OWN_BYTES_A_PIXEL };
+    decode(decoder, own)
 }
 
 fn limits() -> Limits {
