@@ -44,18 +44,19 @@ pub(crate) fn originals(connection: &Connection, state: AssetState) -> Result<u6
     )
 }
 
-/// Sealed bytes of all assets in a state that the server does not hold yet.
+/// Sealed bytes of all originals in a state that the server does not hold yet; one walk over their pieces.
 pub(crate) fn unsent_bytes(connection: &Connection, state: AssetState) -> Result<u64, StoreError> {
-    PieceState::ALL.into_iter().filter(|piece| is_unsent(*piece)).try_fold(0, |sum, piece| {
-        let bytes = rows::only(
-            connection,
-            "SELECT coalesce(sum(piece.sealed_bytes), 0) FROM asset JOIN piece ON piece.asset_id = asset.id
-              WHERE asset.state = ?1 AND asset.rendition = ?2 AND piece.state = ?3",
-            params![state.as_str(), Rendition::Original.as_str(), piece.as_str()],
-            |row| rows::count(row, 0),
-        )?;
-        Ok(sum + bytes)
-    })
+    let unsent: Vec<String> = PieceState::ALL
+        .into_iter()
+        .filter(|piece| is_unsent(*piece))
+        .map(|piece| format!("'{}'", piece.as_str()))
+        .collect();
+    let sql = format!(
+        "SELECT coalesce(sum(piece.sealed_bytes), 0) FROM asset JOIN piece ON piece.asset_id = asset.id
+          WHERE asset.state = ?1 AND asset.rendition = ?2 AND piece.state IN ({})",
+        unsent.join(", ")
+    );
+    rows::only(connection, &sql, params![state.as_str(), Rendition::Original.as_str()], |row| rows::count(row, 0))
 }
 
 /// What is left, in captures and bytes, and when a delayed step comes back.

@@ -5,7 +5,6 @@ mod envelope;
 pub(crate) mod fixture;
 mod numbers;
 mod plans;
-mod scale;
 mod why;
 
 use fixture::Fixture;
