@@ -57,10 +57,13 @@ pub(crate) fn open(file: &Path, key: &Secret, access: Access) -> Result<Connecti
 /// A file that begins like plain SQLite is no database of ours, and a build without a cipher would open it silently.
 pub(crate) fn refuse_plain(file: &Path) -> Result<(), StoreError> {
     let mut header = [0_u8; 16];
-    let mut opened = File::open(file).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => StoreError::Damaged { what: "database missing" },
-        _ => StoreError::io("open the database", error),
-    })?;
+    let mut opened = match File::open(file) {
+        Ok(opened) => opened,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Err(StoreError::Damaged { what: "database missing" });
+        }
+        Err(error) => return Err(StoreError::io("open the database", error)),
+    };
     match opened.read_exact(&mut header) {
         Ok(()) if &header == PLAIN_HEADER => Err(StoreError::Damaged { what: "database is not encrypted" }),
         Ok(()) => Ok(()),
@@ -135,6 +138,7 @@ fn settings(connection: &Connection, access: Access) -> Result<(), StoreError> {
 const PINNED_PRAGMAS: [&str; 5] =
     ["temp_store", "temp_store_directory", "cipher_log", "cipher_log_level", "cipher_plaintext_header_size"];
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "a list of what is denied; SQLite's enum is open")]
 fn authorize(context: AuthContext<'_>) -> Authorization {
     let denied = match context.action {
         // A second file would not be under the key, and sqlcipher_export would fill it.
@@ -146,7 +150,6 @@ fn authorize(context: AuthContext<'_>) -> Authorization {
         AuthAction::Pragma { pragma_name, pragma_value: Some(_) } => {
             PINNED_PRAGMAS.iter().any(|pinned| pragma_name.eq_ignore_ascii_case(pinned))
         }
-        #[expect(clippy::wildcard_enum_match_arm, reason = "a list of what is denied; SQLite's enum is open")]
         _ => false,
     };
     if denied { Authorization::Deny } else { Authorization::Allow }

@@ -4,12 +4,13 @@
 //! fails, what it wrote is its caller's to remove; nothing of it can be opened, since no envelope exists.
 
 use crate::{StoreError, layout};
+use crossbeam_channel::bounded;
 use ring::digest::{Context, SHA256};
 use snaptrak_domain::{AssetId, Random, Sha256Digest, limits::PIECE_PLAIN_BYTES_MAX, limits::SEGMENT_BYTES};
 use snaptrak_seal::{
     DataKey, PieceAddress, PieceError, SealedPiece, SegmentSealer,
     envelope::PIECES_MAX,
-    piece::{HEADER_BYTES, TAG_BYTES},
+    piece::{FIRST_SEGMENT_PLAIN_BYTES, HEADER_BYTES, LATER_SEGMENT_PLAIN_BYTES, TAG_BYTES},
 };
 use std::{
     fs::File,
@@ -17,6 +18,13 @@ use std::{
     path::Path,
 };
 use zeroize::Zeroizing;
+
+/// With fewer bytes than this read ahead and not taken, one thread does everything: starting another takes as long as sealing
+/// this much.
+const ALONE_BYTES_MAX: usize = 192 * 1024;
+
+/// Segments that the reading side may be ahead of the sealing one: enough that neither waits for the other's hiccups.
+const SEGMENTS_AHEAD: usize = 4;
 
 /// A reader that knows whether it has ended: the last segment of a piece is sealed differently.
 pub(crate) struct Source<'a> {
@@ -108,9 +116,9 @@ pub(crate) fn seal_files(
     let mut digest = AssetDigest::new();
     let mut bytes = 0;
     for index in 0..PIECES_MAX as u32 {
-        let mut file = layout::create_file(&folder.join(layout::piece_name(index)))?;
+        let file = layout::create_file(&folder.join(layout::piece_name(index)))?;
         let segments = SegmentSealer::start(data_key, PieceAddress { asset_id, index }, random).map_err(seal_failed)?;
-        let piece = seal_piece(segments, index, source, &mut digest, &mut file)?;
+        let piece = seal_piece(segments, index, source, &mut digest, &file)?;
         sync(&file)?;
         bytes += piece.bytes;
         pieces.push(piece);
@@ -173,39 +181,136 @@ fn finish(context: Context) -> Sha256Digest {
     Sha256Digest(bytes)
 }
 
+/// One segment on its way: header (first segment only), plaintext, room for the tag.
+struct Segment {
+    buffer: Zeroizing<Vec<u8>>,
+    start: usize,
+    end: usize,
+    last: bool,
+}
+
+impl Segment {
+    fn new() -> Self {
+        Self { buffer: Zeroizing::new(vec![0; SEGMENT_BYTES]), start: 0, end: 0, last: false }
+    }
+}
+
+/// The side that reads and hashes plaintext.
+struct PlainSide<'a, 's> {
+    source: &'a mut Source<'s>,
+    asset_digest: &'a mut AssetDigest,
+    digest: Context,
+    bytes: u64,
+}
+
+impl PlainSide<'_, '_> {
+    /// Reads the next segment of the piece.
+    fn read(&mut self, segment: &mut Segment) -> Result<(), StoreError> {
+        let (start, full) = match self.bytes {
+            0 => (HEADER_BYTES, FIRST_SEGMENT_PLAIN_BYTES),
+            _ => (0, LATER_SEGMENT_PLAIN_BYTES),
+        };
+        let left = usize::try_from(PIECE_PLAIN_BYTES_MAX - self.bytes).unwrap_or(usize::MAX);
+        let taken = self.source.fill(&mut segment.buffer[start..start + full.min(left)])?;
+        let plain = &segment.buffer[start..start + taken];
+        self.digest.update(plain);
+        self.asset_digest.update(plain);
+        self.bytes += taken as u64;
+        segment.start = start;
+        segment.end = start + taken;
+        segment.last = self.source.is_empty() || self.bytes == PIECE_PLAIN_BYTES_MAX;
+        Ok(())
+    }
+}
+
+/// The side that seals, hashes and writes ciphertext.
+struct SealedSide<W> {
+    segments: SegmentSealer,
+    digest: Context,
+    bytes: u64,
+    writer: W,
+}
+
+impl<W: Write> SealedSide<W> {
+    fn write(&mut self, segment: &mut Segment) -> Result<(), StoreError> {
+        let plain = &mut segment.buffer[segment.start..segment.end];
+        let tag = self.segments.seal_in_place(plain, segment.last).map_err(seal_failed)?;
+        let end = segment.end + TAG_BYTES;
+        segment.buffer[segment.end..end].copy_from_slice(&tag);
+        if segment.start == HEADER_BYTES {
+            segment.buffer[..HEADER_BYTES].copy_from_slice(self.segments.header());
+        }
+        let sealed = &segment.buffer[..end];
+        self.digest.update(sealed);
+        self.writer.write_all(sealed).map_err(|error| StoreError::io("write a piece", error))?;
+        self.bytes += end as u64;
+        Ok(())
+    }
+}
+
 fn seal_piece(
-    mut segments: SegmentSealer,
+    segments: SegmentSealer,
     index: u32,
     source: &mut Source<'_>,
     asset_digest: &mut AssetDigest,
-    writer: &mut impl Write,
+    writer: impl Write + Send,
 ) -> Result<SealedPiece, StoreError> {
-    let mut plain_digest = Context::new(&SHA256);
-    let mut sealed_digest = Context::new(&SHA256);
-    let mut buffer = Zeroizing::new(vec![0_u8; SEGMENT_BYTES]);
-    buffer[..HEADER_BYTES].copy_from_slice(segments.header());
-    let (mut bytes, mut sealed_bytes, mut start) = (0_u64, 0_u64, HEADER_BYTES);
-    loop {
-        let room = segments.next_segment_bytes();
-        let taken = source.fill(&mut buffer[start..start + room])?;
-        bytes += taken as u64;
-        let last = source.is_empty() || bytes == PIECE_PLAIN_BYTES_MAX;
-        let plain = &mut buffer[start..start + taken];
-        plain_digest.update(plain);
-        asset_digest.update(plain);
-        let tag = segments.seal_in_place(plain, last).map_err(seal_failed)?;
-        let end = start + taken + TAG_BYTES;
-        buffer[end - TAG_BYTES..end].copy_from_slice(&tag);
-        sealed_digest.update(&buffer[..end]);
-        writer.write_all(&buffer[..end]).map_err(|error| StoreError::io("write a piece", error))?;
-        sealed_bytes += end as u64;
-        start = 0;
-        if last {
-            break;
+    let mut plain = PlainSide { source, asset_digest, digest: Context::new(&SHA256), bytes: 0 };
+    let mut sealed = SealedSide { segments, digest: Context::new(&SHA256), bytes: 0, writer };
+    let mut segment = Segment::new();
+    plain.read(&mut segment)?;
+    let long = index > 0 || plain.source.head().len() >= ALONE_BYTES_MAX;
+    if segment.last || !long {
+        sealed.write(&mut segment)?;
+        while !segment.last {
+            plain.read(&mut segment)?;
+            sealed.write(&mut segment)?;
         }
+    } else {
+        sealed = seal_in_pairs(&mut plain, sealed, segment)?;
     }
-    asset_digest.piece_ends(&plain_digest);
-    Ok(SealedPiece { index, bytes, sha256: finish(plain_digest), sealed_bytes, sealed_sha256: finish(sealed_digest) })
+    plain.asset_digest.piece_ends(&plain.digest);
+    Ok(SealedPiece {
+        index,
+        bytes: plain.bytes,
+        sha256: finish(plain.digest),
+        sealed_bytes: sealed.bytes,
+        sealed_sha256: finish(sealed.digest),
+    })
+}
+
+/// Reads and hashes on this thread while another one seals, hashes and writes: both halves take about as long.
+fn seal_in_pairs<W: Write + Send>(
+    plain: &mut PlainSide<'_, '_>,
+    mut sealed: SealedSide<W>,
+    first: Segment,
+) -> Result<SealedSide<W>, StoreError> {
+    std::thread::scope(|scope| {
+        let (to_seal, sealing) = bounded::<Segment>(SEGMENTS_AHEAD);
+        let (give_back, spare) = bounded::<Segment>(SEGMENTS_AHEAD);
+        for _ in 1..SEGMENTS_AHEAD {
+            give_back.send(Segment::new()).expect("as many as there is room for, and the receiver is here");
+        }
+        let sealer = scope.spawn(move || {
+            for mut segment in sealing {
+                sealed.write(&mut segment)?;
+                // The reading side is gone once it has read everything.
+                let _ = give_back.send(segment);
+            }
+            Ok(sealed)
+        });
+        let mut last = first.last;
+        // A side that is gone has failed, and its answer is read below.
+        let mut going = to_seal.send(first).is_ok();
+        while going && !last {
+            let Ok(mut segment) = spare.recv() else { break };
+            plain.read(&mut segment)?;
+            last = segment.last;
+            going = to_seal.send(segment).is_ok();
+        }
+        drop((to_seal, spare));
+        sealer.join().unwrap_or(Err(StoreError::Panicked))
+    })
 }
 
 /// An error of sealing in the words of the store.
