@@ -11,21 +11,33 @@ use axum::response::{IntoResponse, Response};
 use hyper::body::Frame;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::sync::Notify;
 
 /// Ends the connection on which a request came, without an answer.
 #[derive(Clone, Default)]
-pub(crate) struct ConnectionEnd(Arc<Notify>);
+pub(crate) struct ConnectionEnd(Arc<End>);
+
+#[derive(Default)]
+struct End {
+    notify: Notify,
+    is_ordered: AtomicBool,
+}
 
 impl ConnectionEnd {
     pub(crate) fn end(&self) {
-        self.0.notify_one();
+        self.0.is_ordered.store(true, Ordering::Release);
+        self.0.notify.notify_one();
     }
 
     pub(crate) async fn ended(&self) {
-        self.0.notified().await;
+        self.0.notify.notified().await;
+    }
+
+    fn is_ordered(&self) -> bool {
+        self.0.is_ordered.load(Ordering::Acquire)
     }
 }
 
@@ -45,8 +57,10 @@ pub(crate) async fn inject(State(app): State<AppState>, request: Request, next: 
             std::future::pending().await
         }
         FaultAction::DropConnection { after_bytes } => {
-            let fault = BodyFault::End { left: after_bytes, connection };
-            next.run(request.map(|body| Body::new(FaultyBody { body, fault }))).await
+            let fault = BodyFault::End { left: after_bytes, connection: connection.clone() };
+            let response = next.run(request.map(|body| Body::new(FaultyBody { body, fault }))).await;
+            // What the handler says of a body that ended early is for nobody: the connection is gone.
+            if connection.is_ordered() { std::future::pending().await } else { response }
         }
         FaultAction::FlipBit => {
             next.run(request.map(|body| Body::new(FaultyBody { body, fault: BodyFault::Flip }))).await

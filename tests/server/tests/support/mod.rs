@@ -386,3 +386,24 @@ pub(crate) fn text(value: &Value) -> String {
 pub(crate) fn error(status: u16, code: &str) -> (u16, String) {
     (status, code.to_owned())
 }
+
+/// A server whose clock the test moves.
+pub(crate) struct Timed {
+    pub(crate) server: snaptrak_server::RunningServer,
+    pub(crate) now_ms: std::sync::Arc<std::sync::atomic::AtomicI64>,
+}
+
+impl Timed {
+    pub(crate) fn start(folder: &std::path::Path) -> Self {
+        let now_ms = std::sync::Arc::new(std::sync::atomic::AtomicI64::new(NOW.0));
+        let shared = now_ms.clone();
+        let time: snaptrak_server::TimeSource =
+            std::sync::Arc::new(move || UnixMs(shared.load(std::sync::atomic::Ordering::SeqCst)));
+        let config = snaptrak_server::ServerConfig { time, ..snaptrak_server::ServerConfig::loopback(folder) };
+        Self { server: snaptrak_server::Server::start(config).unwrap(), now_ms }
+    }
+
+    pub(crate) fn advance(&self, ms: i64) {
+        self.now_ms.fetch_add(ms, std::sync::atomic::Ordering::SeqCst);
+    }
+}
