@@ -93,11 +93,18 @@ impl Store {
     }
 
     fn capture_files(&self, draft: Draft, source: &mut Source<'_>) -> Result<Captured, StoreError> {
+        let _held = self.hold()?;
         let folder = self.layout().incoming_asset(draft.asset_id);
         layout::create_folder(&folder)?;
-        let sealed = self.seal_folder(&folder, &draft, source);
-        let result = sealed.and_then(|asset| self.commit(draft, asset, Place::Incoming, None));
-        if result.is_err() {
+        let sealed = match self.seal_folder(&folder, &draft, source) {
+            Ok(sealed) => sealed,
+            Err(error) => {
+                remove_unfinished(&folder);
+                return Err(error);
+            }
+        };
+        let result = self.commit(draft, sealed, Place::Incoming, None);
+        if result.as_ref().is_err_and(was_not_committed) {
             remove_unfinished(&folder);
         }
         result
@@ -150,6 +157,12 @@ impl Store {
             state,
         })
     }
+}
+
+/// Whether a failed commit certainly left no row. After a failed sync nobody knows: the folder stays, and the next opening
+/// finds it with its row or adopts it without.
+fn was_not_committed(error: &StoreError) -> bool {
+    matches!(error, StoreError::Full | StoreError::Closed | StoreError::Refused { .. } | StoreError::Panicked)
 }
 
 /// Removes what a failed capture left; what cannot be removed now is swept at the next opening.

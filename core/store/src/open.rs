@@ -58,7 +58,7 @@ impl Store {
                 recipients: RwLock::new(Vec::new()),
                 incoming_sync: SharedSync::new(),
                 surroundings,
-                lock: Mutex::new(Some(lock)),
+                lock: Mutex::new(Some(Arc::new(lock))),
             }),
         };
         store.adopt_incoming()?;

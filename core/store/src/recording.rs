@@ -11,6 +11,7 @@ use crate::{
     content::{self, Content, DETECT_BYTES},
     envelopes::{envelope_failed, sealed_metadata},
     layout,
+    lock::Lock,
     sealing::{self, SealedAsset, seal_failed},
 };
 use ring::digest::{Context, SHA256};
@@ -18,7 +19,7 @@ use snaptrak_domain::{
     AssetId, CaptureId, CaptureMetadata, Kind, MonotonicMs, Sha256Digest, capture::EmbeddedMetadata,
 };
 use snaptrak_seal::{DataKey, Envelope, PieceAddress, PieceSealer, SealedPiece, envelope::PIECES_MAX};
-use std::{fs::File, path::PathBuf};
+use std::{fs::File, path::PathBuf, sync::Arc};
 
 /// A power cut loses at most what came after the last sync: this many bytes ...
 const SYNC_AFTER_BYTES: u64 = 4 * 1024 * 1024;
@@ -37,6 +38,8 @@ pub struct PieceDone {
 /// A recording that goes on. Dropping it finishes it with what it has.
 pub struct Recording {
     store: Store,
+    /// Kept after the store was closed, for as long as this may still write.
+    _held: Arc<Lock>,
     folder: PathBuf,
     metadata: CaptureMetadata,
     /// The app said what it is; otherwise the first bytes do.
@@ -66,6 +69,7 @@ enum Life {
 impl Store {
     /// Begins a recording.
     pub fn record(&self, request: CaptureRequest) -> Result<Recording, StoreError> {
+        let held = self.hold()?;
         let request = request.checked()?;
         let kind_given = request.kind.is_some();
         let unknown = Content { kind: Kind::File, content_type: "application/octet-stream" };
@@ -82,6 +86,7 @@ impl Store {
         }
         Ok(Recording {
             store: self.clone(),
+            _held: held,
             folder,
             metadata,
             kind_given,

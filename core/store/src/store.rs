@@ -57,18 +57,26 @@ pub(crate) struct Inner {
     pub(crate) recipients: RwLock<Vec<queue_store::Recipient>>,
     pub(crate) incoming_sync: SharedSync,
     pub(crate) surroundings: Surroundings,
-    pub(crate) lock: Mutex<Option<Lock>>,
+    /// Shared with every capture and recording that is under way: closing frees the lock when the last of them has ended, so
+    /// that no other owner finds a folder in `incoming/` that someone still writes to.
+    pub(crate) lock: Mutex<Option<Arc<Lock>>>,
 }
 
 impl Store {
-    /// Commits what waits, signs, moves what is in `incoming/`, syncs the journal, checkpoints and frees the lock. Other
-    /// handles of this store answer [`StoreError::Closed`] from then on.
+    /// Commits what waits, signs, moves what is in `incoming/`, syncs the journal, checkpoints and frees the lock, or
+    /// leaves that to the last capture that is still under way. Other handles answer [`StoreError::Closed`] from then on.
     pub fn close(self) -> Result<(), StoreError> {
         let result = self.inner.writer.close();
         self.inner.readers.close();
         self.inner.keys.forget();
         self.inner.lock.lock().expect("no one panics while holding this lock").take();
         result
+    }
+
+    /// Keeps the store's lock until the answer is dropped; [`StoreError::Closed`] once the store is closed.
+    pub(crate) fn hold(&self) -> Result<Arc<Lock>, StoreError> {
+        let lock = self.inner.lock.lock().expect("no one panics while holding this lock");
+        lock.as_ref().map(Arc::clone).ok_or(StoreError::Closed)
     }
 
     /// Sets for whom new captures are wrapped besides the device.

@@ -124,3 +124,17 @@ fn a_dropped_recording_is_closed_with_what_it_has() {
     assert_eq!(read_all(&store, asset_id), b"OggS and so on");
     assert_eq!((metadata(&store).kind, metadata(&store).content_type.as_str()), (Kind::Audio, "audio/ogg"));
 }
+
+#[test]
+fn no_other_owner_comes_while_a_recording_may_still_write() {
+    let world = World::new();
+    let store = world.create();
+    let mut recording = store.record(video()).unwrap();
+    let asset_id = recording.asset_id();
+    recording.write(&plain(100_000)).unwrap();
+    store.close().unwrap();
+    assert!(matches!(world.try_open(), Err(StoreError::InUse)));
+    assert!(matches!(recording.finish(), Err(StoreError::Closed)));
+    let store = world.open();
+    assert!(read_all(&store, asset_id) == plain(100_000), "closed by the next opening");
+}
