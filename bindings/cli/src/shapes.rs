@@ -3,6 +3,7 @@
 use crate::{human, words};
 use serde::Serialize;
 use snaptrak::{AssetId, AssetState, CaptureId, Captured, Kind, Sha256Digest};
+use std::path::Path;
 
 /// A capture that was just made.
 #[derive(Debug, Serialize)]
@@ -13,6 +14,9 @@ pub(crate) struct CaptureEntry {
     pub(crate) bytes: u64,
     pub(crate) sha256: Sha256Digest,
     pub(crate) state: AssetState,
+    /// The file that it was, as it was named on the command line; what of it is not Unicode is replaced.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) path: Option<String>,
 }
 
 /// A path that was not captured. What of the path is not Unicode is replaced: JSON has no other text.
@@ -44,14 +48,22 @@ impl From<&Captured> for CaptureEntry {
             bytes: captured.bytes,
             sha256: captured.sha256,
             state: captured.state,
+            path: None,
         }
+    }
+}
+
+impl CaptureEntry {
+    /// With the file that it was.
+    pub(crate) fn of_file(captured: &Captured, file: &Path) -> Self {
+        Self { path: Some(file.to_string_lossy().into_owned()), ..captured.into() }
     }
 }
 
 impl CaptureResult {
     /// One capture.
-    pub(crate) fn one(captured: &Captured) -> Self {
-        Self { captures: vec![captured.into()], ..Self::default() }
+    pub(crate) fn one(entry: CaptureEntry) -> Self {
+        Self { captures: vec![entry], ..Self::default() }
     }
 
     /// Whether there is nothing to report.
@@ -64,19 +76,22 @@ impl CaptureResult {
         if self.captures.is_empty() {
             return String::new();
         }
+        let cells = |capture: &CaptureEntry| {
+            [capture.id.to_string(), capture.kind.as_str().to_owned(), human::size(capture.bytes)]
+        };
+        if self.captures.iter().all(|capture| capture.path.is_none()) {
+            let rows: Vec<[String; 3]> = self.captures.iter().map(cells).collect();
+            return human::table(["CAPTURE", "KIND", "SIZE"], &rows);
+        }
         let rows: Vec<[String; 4]> = self
             .captures
             .iter()
             .map(|capture| {
-                [
-                    capture.id.to_string(),
-                    capture.kind.as_str().to_owned(),
-                    human::size(capture.bytes),
-                    capture.sha256.to_string(),
-                ]
+                let [id, kind, size] = cells(capture);
+                [id, kind, size, capture.path.clone().unwrap_or_default()]
             })
             .collect();
-        human::table(["CAPTURE", "KIND", "SIZE", "SHA-256"], &rows)
+        human::table(["CAPTURE", "KIND", "SIZE", "FILE"], &rows)
     }
 }
 

@@ -85,7 +85,7 @@ pub(crate) fn of_stop(reason: StoppedBecause) -> &'static str {
 /// What would let the work go on, from the code's own word.
 pub(crate) fn of_unblocking(word: &str) -> &str {
     match word {
-        "sign_in" => "run `snaptrak sign-in`",
+        "sign_in" => "run `snaptrak sign-up` or `snaptrak sign-in`",
         "network" => "run `snaptrak sync` when there is a network",
         "sync" => "run `snaptrak sync`",
         "time" => "run `snaptrak sync` later",

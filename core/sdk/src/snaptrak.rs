@@ -26,20 +26,16 @@ impl SnapTrak {
     /// Makes a store in an empty or absent folder and opens it.
     pub fn create(config: Config, platform: Platform) -> Result<Self, Error> {
         config.validate()?;
-        let store = Store::create(&config.store, surroundings(&platform))
-            .map_err(|error| not_created(error, &config.store))?;
+        let store =
+            Store::create(&config.store, surroundings(&platform)).map_err(|error| not_created(error, &config.store))?;
         Self::over(config, platform, store)
     }
 
     /// Opens the store of the configuration. One process owns a store: a second gets `InUse`.
     pub fn open(config: Config, platform: Platform) -> Result<Self, Error> {
         config.validate()?;
-        let store = Store::open(&config.store, surroundings(&platform)).map_err(|error| match error {
-            StoreError::NotAStore if is_absent_or_empty(&config.store) => {
-                Error::new(ErrorCode::NoStore, "there is no store in this folder")
-            }
-            error => error.into(),
-        })?;
+        let store = Store::open(&config.store, surroundings(&platform))
+            .map_err(|error| not_opened(error, &config.store))?;
         Self::over(config, platform, store)
     }
 
@@ -86,10 +82,16 @@ fn surroundings(platform: &Platform) -> Surroundings {
 
 /// A store that is there already is another answer than a folder that holds something else.
 fn not_created(error: StoreError, folder: &Path) -> Error {
-    match error {
-        StoreError::NotEmpty if folder.join("store.json").exists() => {
-            Error::new(ErrorCode::StoreExists, "there is a store in this folder already")
-        }
-        error => error.into(),
+    if matches!(error, StoreError::NotEmpty) && folder.join("store.json").exists() {
+        return Error::new(ErrorCode::StoreExists, "there is a store in this folder already");
     }
+    error.into()
+}
+
+/// Nothing there is another answer than something else there.
+fn not_opened(error: StoreError, folder: &Path) -> Error {
+    if matches!(error, StoreError::NotAStore) && is_absent_or_empty(folder) {
+        return Error::new(ErrorCode::NoStore, "there is no store in this folder");
+    }
+    error.into()
 }

@@ -186,7 +186,7 @@ fn refusal(file: &Path, error: &snaptrak::Error) -> Refusal {
 
 fn print_line(file: &Path, outcome: &Outcome, output: &Output) -> Result<(), Error> {
     let line = match outcome {
-        Ok(captured) => CaptureResult::one(captured),
+        Ok(captured) => CaptureResult::one(CaptureEntry::of_file(captured, file)),
         Err(error) if refuses_one_file(error.code()) => {
             CaptureResult { refused: vec![refusal(file, error)], ..CaptureResult::default() }
         }
@@ -200,7 +200,7 @@ fn gather(files: &[PathBuf], outcomes: Vec<Option<Outcome>>) -> Taken {
     let mut taken = Taken { result: CaptureResult::default(), ended: None, interrupted: false };
     for (file, outcome) in files.iter().zip(outcomes) {
         match outcome {
-            Some(Ok(captured)) => taken.result.captures.push(CaptureEntry::from(&captured)),
+            Some(Ok(captured)) => taken.result.captures.push(CaptureEntry::of_file(&captured, file)),
             Some(Err(error)) if refuses_one_file(error.code()) => taken.result.refused.push(refusal(file, &error)),
             Some(Err(error)) => taken.ended = taken.ended.or(Some(error.into())),
             None => taken.interrupted = true,

@@ -26,7 +26,7 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments, globals: &Globals, output: &Output) -> Result<Exit, Error> {
     let text = if arguments.text == "-" { typed()? } else { arguments.text.clone() };
     let captured = session::with_store(globals, output, |sdk| Ok(sdk.note(&text, arguments.labels.options())?))?;
-    output.result(CAPTURE_SCHEMA, &CaptureResult::one(&captured), CaptureResult::words)?;
+    output.result(CAPTURE_SCHEMA, &CaptureResult::one((&captured).into()), CaptureResult::words)?;
     Ok(Exit::Done)
 }
 

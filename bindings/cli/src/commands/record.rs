@@ -46,7 +46,7 @@ struct PieceLine {
 
 pub(crate) fn run(arguments: &Arguments, globals: &Globals, output: &Output) -> Result<Exit, Error> {
     let (captured, interrupted) = session::with_store(globals, output, |sdk| record(sdk, arguments, output))?;
-    output.result(CAPTURE_SCHEMA, &CaptureResult::one(&captured), CaptureResult::words)?;
+    output.result(CAPTURE_SCHEMA, &CaptureResult::one((&captured).into()), CaptureResult::words)?;
     Ok(if interrupted { Exit::Interrupted } else { Exit::Done })
 }
 

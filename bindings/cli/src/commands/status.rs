@@ -2,7 +2,7 @@
 
 use crate::{error::Error, exit::Exit, globals::Globals, human, output::Output, session, words as sentences};
 use serde::Serialize;
-use snaptrak::{CaptureId, ParkedStep, ReasonCode, StepKind, StoreStatus};
+use snaptrak::{AssetState, CaptureId, ParkedStep, ReasonCode, StepKind, StoreStatus};
 use std::collections::BTreeMap;
 
 #[derive(Serialize)]
@@ -56,8 +56,11 @@ fn parked(parked: &ParkedStep) -> Parked {
 
 fn words(shape: &Shape) -> String {
     let mut lines: Vec<String> = Vec::new();
-    for (state, count) in &shape.by_state {
-        lines.push(format!("{state:<10} {count:>7}"));
+    // In the order of the ladder, and only what there is.
+    for state in AssetState::ALL.map(AssetState::as_str) {
+        if let Some(count) = shape.by_state.get(state).filter(|count| **count > 0) {
+            lines.push(format!("{state:<10} {count:>7}"));
+        }
     }
     if lines.is_empty() {
         lines.push("No captures.".to_owned());
