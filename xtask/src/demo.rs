@@ -122,8 +122,9 @@ fn tell(programs: &Programs, cache: &Cache, work: &Path, out: &Path, summary: &m
     let answer = client.ask(&["analyse"])?;
     summary.analysed = answer.json["analysed"].as_u64().unwrap_or(0);
     summary.seconds.analyse = part.elapsed().as_secs_f64();
-    show::findings(&client, &ids, &mut summary.findings)?;
-    show::annotated(&client, &ids, &out.join("annotated"))?;
+    let shown = show::all(&client, &ids)?;
+    show::findings(&shown, &mut summary.findings);
+    show::annotated(&client, &shown, &out.join("annotated"))?;
 
     terminal::progress("\n4. Still no network: what waits, and why?");
     let offline = client.ask(&["sync", "--budget-ms", "3000"])?;
@@ -149,7 +150,7 @@ fn tell(programs: &Programs, cache: &Cache, work: &Path, out: &Path, summary: &m
     terminal::progress(
         "\n6. Proof without our client: every sealed piece is downloaded and opened with the organisation's key.",
     );
-    summary.lost = proof::lost(cache, programs, &server, &client, work, EMAIL, &ids)?;
+    summary.lost = proof::lost(cache, programs, &server, work, EMAIL, &shown)?;
     terminal::progress(&format!("   {} of {} originals came back equal", ids.len() as u64 - summary.lost, ids.len()));
     Ok(ids)
 }
@@ -178,16 +179,12 @@ fn capture(client: &Client, files: &[PathBuf], summary: &mut Summary) -> Result<
 }
 
 fn count_states(client: &Client, ids: &[String], summary: &mut Summary) -> Result<()> {
-    for id in ids {
-        let why = client.tell(&["why", id])?;
-        match why["state"].as_str().unwrap_or_default() {
-            "verified" | "purged" => summary.verified += 1,
-            "parked" => summary.parked += 1,
-            _ => {}
-        }
-    }
-    // What parked on the device without keeping the original back (a picture without a decoder) is parked all the same.
+    let listed = client.tell(&["list", "--limit", "1000"])?;
+    let ours = |capture: &&Value| capture["id"].as_str().is_some_and(|id| ids.iter().any(|ours| ours == id));
+    let captures = listed["captures"].as_array().cloned().unwrap_or_default();
+    summary.verified = captures.iter().filter(ours).filter(|capture| capture["state"] == "verified").count() as u64;
+    // What was set aside on the device (a picture without a decoder) is parked, and its original is verified all the same.
     let status = client.tell(&["status"])?;
-    summary.parked = summary.parked.max(status["parked"].as_array().map_or(0, |parked| parked.len() as u64));
+    summary.parked = status["parked"].as_array().map_or(0, |parked| parked.len() as u64);
     Ok(())
 }

@@ -13,13 +13,18 @@ use snaptrak_domain::{
     reason::{Reason, ReasonCode},
 };
 use snaptrak_inference::{Manifest, OrtEngine};
+use snaptrak_store::StoreError;
 use snaptrak_vision::{Analyser, AnalyserOptions};
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 /// Steps taken from the queue at once; each is small, and the list must not go stale.
 const BATCH: usize = 32;
 /// An analysis takes seconds at most; a process that died holds its steps no longer than this.
 const LEASE_MS: i64 = 5 * 60 * 1000;
+
+/// What an app can bring after a step was set aside for want of it.
+const MISSING_ON_THE_DEVICE: &[ReasonCode] =
+    &[ReasonCode::EngineMissing, ReasonCode::ModelMissing, ReasonCode::ModelDamaged];
 
 /// What to run, and where.
 #[derive(Debug, Clone)]
@@ -56,26 +61,30 @@ impl SnapTrak {
     /// the others; a missing engine or model is an error, and everything goes on waiting.
     pub fn analyse(&self, options: &AnalyseOptions, progress: &dyn Progress) -> Result<AnalyseReport, Error> {
         let store = &self.inner.store;
+        store.revive(StepKind::Analyse, MISSING_ON_THE_DEVICE, self.inner.platform.clock.now())?;
         let total = store.count_waiting(StepKind::Analyse)?.min(options.limit.unwrap_or(u64::MAX));
         let mut report = AnalyseReport::default();
         if total == 0 {
             return Ok(report);
         }
         let mut analyser = self.analyser(options)?;
-        while report.analysed + report.parked < total {
-            let left = usize::try_from(total - report.analysed - report.parked).unwrap_or(BATCH);
-            let steps = store.ready(StepKind::Analyse, self.inner.platform.clock.now(), left.min(BATCH))?;
+        // A step that fails for now may be ready again at once; this call tries each only once.
+        let mut tried = BTreeSet::new();
+        while (tried.len() as u64) < total {
+            let mut steps = store.ready(StepKind::Analyse, self.inner.platform.clock.now(), tried.len() + BATCH)?;
+            steps.retain(|step| !tried.contains(&step.step_id));
             if steps.is_empty() {
                 break;
             }
-            for step in steps {
+            let left = usize::try_from(total).unwrap_or(usize::MAX) - tried.len();
+            for step in steps.into_iter().take(left.min(BATCH)) {
+                tried.insert(step.step_id);
                 match self.analyse_one(&mut analyser, &step)? {
                     StepState::Done => report.analysed += 1,
                     StepState::Parked => report.parked += 1,
-                    // A failure that may pass: the step waits with a delay and is left.
                     StepState::Waiting | StepState::Running | StepState::Cancelled => {}
                 }
-                let done = report.analysed + report.parked;
+                let done = tried.len() as u64;
                 progress.update(ProgressEvent { phase: Phase::Analysing, done, total, bytes_done: 0, bytes_total: 0 });
             }
         }
@@ -133,21 +142,16 @@ impl SnapTrak {
     }
 }
 
-fn reader_reason(error: &snaptrak_store::StoreError) -> Reason {
-    use snaptrak_store::StoreError as S;
-    match error {
-        S::NeedsUser | S::NotYet | S::WrongKey => Reason::new(ReasonCode::NeedsUser),
-        _ => Reason::new(ReasonCode::LocalDamaged),
-    }
+fn reader_reason(error: &StoreError) -> Reason {
+    let locked = matches!(error, StoreError::NeedsUser | StoreError::NotYet | StoreError::WrongKey);
+    Reason::new(if locked { ReasonCode::NeedsUser } else { ReasonCode::LocalDamaged })
 }
 
-/// Whether the same attempt would end the same way.
+/// Whether the same attempt would end the same way: an engine may do better later, a picture stays what it is.
 fn outcome_of(reason: Reason) -> Outcome {
-    match reason.code {
-        ReasonCode::EngineFailed | ReasonCode::EngineMissing | ReasonCode::ModelMissing | ReasonCode::ModelDamaged => {
-            Outcome::Failed { reason, retry_after_ms: None }
-        }
-        ReasonCode::NeedsUser => Outcome::NotAttempted(reason),
-        _ => Outcome::Refused(reason),
+    use ReasonCode as R;
+    if [R::EngineFailed, R::EngineMissing, R::ModelMissing, R::ModelDamaged].contains(&reason.code) {
+        return Outcome::Failed { reason, retry_after_ms: None };
     }
+    Outcome::Refused(reason)
 }

@@ -2,6 +2,7 @@
 //! stores live side by side.
 
 use crate::{Config, Error, ErrorCode, Platform};
+use snaptrak_domain::{ReasonCode, StepKind};
 use snaptrak_store::{Store, StoreError, Surroundings};
 use snaptrak_sync::SyncClient;
 use std::{
@@ -34,8 +35,8 @@ impl SnapTrak {
     /// Opens the store of the configuration. One process owns a store: a second gets `InUse`.
     pub fn open(config: Config, platform: Platform) -> Result<Self, Error> {
         config.validate()?;
-        let store = Store::open(&config.store, surroundings(&platform))
-            .map_err(|error| not_opened(error, &config.store))?;
+        let store =
+            Store::open(&config.store, surroundings(&platform)).map_err(|error| not_opened(error, &config.store))?;
         Self::over(config, platform, store)
     }
 
@@ -52,6 +53,23 @@ impl SnapTrak {
         // The client holds a handle of the store; it goes first.
         self.inner.sync_client.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
         Ok(self.inner.store.clone().close()?)
+    }
+
+    /// Brings the keys of the viewing class while the person is there: what was set aside for want of them is tried again,
+    /// and receipts are copied into their envelopes as they arrive. Without it each view asks for itself.
+    pub fn unlock(&self) -> Result<(), Error> {
+        let store = &self.inner.store;
+        store.unlock()?;
+        let now = self.inner.platform.clock.now();
+        for kind in [StepKind::SendEnvelope, StepKind::Analyse] {
+            store.revive(kind, &[ReasonCode::NeedsUser], now)?;
+        }
+        Ok(())
+    }
+
+    /// Forgets the keys of the viewing class, as when the app locks itself.
+    pub fn lock(&self) {
+        self.inner.store.forget_viewing_key();
     }
 
     /// Uniform in 0..=65535, for spreading delays.

@@ -2,7 +2,8 @@
 #![allow(clippy::unwrap_used)]
 
 use snaptrak::{
-    CaptureOptions, Config, ErrorCode, Kind, Platform, Quiet, ReasonCode, Rendition, Secret, Sha256Digest, SignUp, SnapTrak,
+    CaptureOptions, Config, ErrorCode, Kind, Platform, Quiet, ReasonCode, Rendition, Secret, Sha256Digest, SignUp,
+    SnapTrak,
 };
 use snaptrak_testkit::FixedKeyStore;
 use std::{path::Path, sync::Arc};

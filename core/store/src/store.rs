@@ -89,6 +89,12 @@ impl Store {
         self.inner.device_id
     }
 
+    /// Asks the key store for the viewing class now, while the person is there, so that nothing later has to.
+    pub fn unlock(&self) -> Result<(), StoreError> {
+        let inner = &self.inner;
+        inner.keys.viewing(&inner.files.layout, inner.surroundings.key_store.as_ref()).map(|_| ())
+    }
+
     /// Forgets the viewing key and every remembered data key, as when the app locks itself.
     pub fn forget_viewing_key(&self) {
         self.inner.keys.forget();

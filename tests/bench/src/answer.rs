@@ -48,14 +48,18 @@ pub(crate) struct Answer {
 impl Answer {
     pub(crate) fn new(rows: Vec<Row>, not_run: Vec<NotRun>) -> Self {
         let information = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-        let model = information.lines().find(|line| line.starts_with("model name")).and_then(|line| line.split(": ").nth(1));
+        let model =
+            information.lines().find(|line| line.starts_with("model name")).and_then(|line| line.split(": ").nth(1));
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self { rows, not_run, machine: Machine { cpu: model.unwrap_or("unknown").to_owned(), cores } }
     }
 
     /// Prints the table and writes the file.
     pub(crate) fn give(&self, file: Option<&Path>) -> Result<(), Box<dyn Error>> {
-        println!("{:<42} {:>10} {:>10} {:>10}  {:<9} {:>6} {:>13}", "", "ours", "peer", "floor", "unit", "ratio", "range");
+        println!(
+            "{:<42} {:>10} {:>10} {:>10}  {:<9} {:>6} {:>13}",
+            "", "ours", "peer", "floor", "unit", "ratio", "range"
+        );
         for row in &self.rows {
             let floor = row.floor.map_or_else(|| "-".to_owned(), |floor| format!("{floor:.1}"));
             println!(

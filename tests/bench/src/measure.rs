@@ -3,18 +3,10 @@
 use crate::answer::Row;
 use std::{error::Error, time::Instant};
 
-/// Whether a larger figure is the better one.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Better {
-    Higher,
-    Lower,
-}
-
-/// A figure to be measured.
+/// A figure to be measured; a larger one is the better one.
 pub(crate) struct Figure<'a> {
     pub(crate) name: &'a str,
     pub(crate) unit: &'static str,
-    pub(crate) better: Better,
     pub(crate) target: Option<f64>,
     pub(crate) rounds: usize,
 }
@@ -23,7 +15,12 @@ pub(crate) struct Figure<'a> {
 pub(crate) type Round<'a> = &'a mut dyn FnMut() -> Result<f64, Box<dyn Error>>;
 
 /// Runs ours and the peer in turn, after one round of each that is not counted, and the floor where there is one.
-pub(crate) fn pair(figure: &Figure<'_>, ours: Round<'_>, peer: Round<'_>, floor: Option<Round<'_>>) -> Result<Row, Box<dyn Error>> {
+pub(crate) fn pair(
+    figure: &Figure<'_>,
+    ours: Round<'_>,
+    peer: Round<'_>,
+    floor: Option<Round<'_>>,
+) -> Result<Row, Box<dyn Error>> {
     ours()?;
     peer()?;
     let mut floor = floor;
@@ -35,14 +32,7 @@ pub(crate) fn pair(figure: &Figure<'_>, ours: Round<'_>, peer: Round<'_>, floor:
             floor_figures.push(floor()?);
         }
     }
-    let ratios: Vec<f64> = our_figures
-        .iter()
-        .zip(&peer_figures)
-        .map(|(ours, peer)| match figure.better {
-            Better::Higher => ours / peer,
-            Better::Lower => peer / ours,
-        })
-        .collect();
+    let ratios: Vec<f64> = our_figures.iter().zip(&peer_figures).map(|(ours, peer)| ours / peer).collect();
     Ok(Row {
         name: figure.name.to_owned(),
         unit: figure.unit,

@@ -30,12 +30,8 @@ pub(crate) fn measure(folder: &Path, rounds: usize) -> Result<Answer, Box<dyn Er
 /// A new store with the operating system's clock and chance, as an app has it, and a key store that costs nothing.
 fn new_store(folder: &Path) -> Result<Store, Box<dyn Error>> {
     let platform = Platform::system(Arc::new(FixedKeyStore::new([7; 32])));
-    let surroundings = Surroundings {
-        clock: platform.clock,
-        random: platform.random,
-        key_store: platform.key_store,
-        signer: None,
-    };
+    let surroundings =
+        Surroundings { clock: platform.clock, random: platform.random, key_store: platform.key_store, signer: None };
     Ok(Store::create(folder, surroundings)?)
 }
 
@@ -48,7 +44,10 @@ fn side_by_side(
     let results: Vec<Result<(), String>> = std::thread::scope(|scope| {
         let run = |caller| move || (0..turns).try_for_each(|turn| work(caller, turn));
         let threads: Vec<_> = (0..callers).map(|caller| scope.spawn(run(caller))).collect();
-        threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| Err("a caller panicked".to_owned()))).collect()
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|_| Err("a caller panicked".to_owned())))
+            .collect()
     });
     Ok(results.into_iter().collect::<Result<(), String>>()?)
 }

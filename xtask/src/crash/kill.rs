@@ -9,8 +9,9 @@ use snaptrak_driver::{Client, Server};
 use super::evidence::{Acknowledged, Sources};
 use crate::error::{Error, Result};
 
-/// The longest life of a process that is to be killed: opening the store and the first captures fall well inside.
-const LIFE_MS_MAX: u64 = 900;
+/// A process that is to be killed lives at most so long. Opening takes some 200 ms, half of it the passphrase; the work
+/// that must not be lost comes after.
+const LIFE_MS_MAX: u64 = 1_800;
 
 /// Chance from a seed: the same seed takes the same decisions (SplitMix64, Steele et al. 2014).
 pub(super) struct Chance(u64);

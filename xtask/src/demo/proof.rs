@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
-use snaptrak_driver::{Client, Programs, Server};
+use snaptrak_driver::{Programs, Server};
 
 use crate::cache::{Cache, repository};
 use crate::error::{Error, Result};
@@ -18,10 +18,9 @@ pub(super) fn lost(
     cache: &Cache,
     programs: &Programs,
     server: &Server,
-    client: &Client,
     work: &Path,
     email: &str,
-    ids: &[String],
+    shown: &[Value],
 ) -> Result<u64> {
     let python = python::interpreter(Set::Judges, cache)?;
     let interop = repository().join("tests/interop");
@@ -42,8 +41,7 @@ pub(super) fn lost(
     process::run(&mut open)?;
 
     let mut lost = 0;
-    for id in ids {
-        let shown = client.tell(&["show", id])?;
+    for shown in shown {
         let original = shown["assets"]
             .as_array()
             .and_then(|assets| assets.iter().find(|asset| asset["rendition"] == "original"))

@@ -16,10 +16,19 @@ use crate::{process, terminal};
 /// Makes one picture of all annotated ones; Pillow does it, since nothing of the SDK is linked here.
 const CONTACT_SHEET: &str = include_str!("contact_sheet.py");
 
+/// Everything that is known of each capture, asked once: each question opens the store anew, with its passphrase.
+pub(super) fn all(client: &Client, ids: &[String]) -> Result<Vec<Value>> {
+    Ok(ids.iter().map(|id| client.tell(&["show", id])).collect::<std::result::Result<_, _>>()?)
+}
+
+/// The id of a capture that was shown.
+pub(super) fn id(shown: &Value) -> &str {
+    shown["id"].as_str().unwrap_or_default()
+}
+
 /// Prints what was found and counts it by task.
-pub(super) fn findings(client: &Client, ids: &[String], counts: &mut BTreeMap<String, u64>) -> Result<()> {
-    for id in ids {
-        let shown = client.tell(&["show", id])?;
+pub(super) fn findings(shown: &[Value], counts: &mut BTreeMap<String, u64>) {
+    for shown in shown {
         let found = shown["findings"].as_array().cloned().unwrap_or_default();
         let mut words = Vec::new();
         for finding in &found {
@@ -41,19 +50,15 @@ pub(super) fn findings(client: &Client, ids: &[String], counts: &mut BTreeMap<St
             None if words.is_empty() => "nothing that these models know".to_owned(),
             None => words.join(", "),
         };
-        terminal::progress(&format!("   {id}  {line}"));
+        terminal::progress(&format!("   {}  {line}", id(shown)));
     }
-    Ok(())
 }
 
 /// Writes the pictures with what was found drawn on them.
-pub(super) fn annotated(client: &Client, ids: &[String], folder: &Path) -> Result<()> {
-    for id in ids {
-        if client.tell(&["show", id])?["findings"].as_array().is_none_or(Vec::is_empty) {
-            continue;
-        }
-        let file = folder.join(format!("{id}.jpg"));
-        client.tell(&["annotate", id, "-o", &file.to_string_lossy()])?;
+pub(super) fn annotated(client: &Client, shown: &[Value], folder: &Path) -> Result<()> {
+    for shown in shown.iter().filter(|shown| shown["findings"].as_array().is_some_and(|found| !found.is_empty())) {
+        let file = folder.join(format!("{}.jpg", id(shown)));
+        client.tell(&["annotate", id(shown), "-o", &file.to_string_lossy()])?;
     }
     Ok(())
 }

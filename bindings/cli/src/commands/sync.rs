@@ -38,6 +38,8 @@ fn as_word<S: serde::Serializer>(reason: &StoppedBecause, serializer: S) -> Resu
 pub(crate) fn run(arguments: &Arguments, globals: &Globals, output: &Output) -> Result<Exit, Error> {
     let budget = Budget { time_ms: arguments.budget_ms, bytes: arguments.budget_bytes };
     let report = session::with_store(globals, output, |sdk| {
+        // The passphrase was given: old captures get their wraps, and receipts go into their envelopes, in this window.
+        sdk.unlock()?;
         let cancel = CancelToken::new();
         Interrupt::listen()?.then({
             let cancel = cancel.clone();

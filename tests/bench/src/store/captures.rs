@@ -3,7 +3,7 @@
 use super::{new_store, side_by_side};
 use crate::{
     answer::Row,
-    measure::{Better, Figure, pair, seconds},
+    measure::{Figure, pair, seconds},
 };
 use ring::digest;
 use snaptrak_store::CaptureRequest;
@@ -26,7 +26,8 @@ pub(super) fn durable(folder: &Path, callers: usize, rounds: usize) -> Result<Ro
     let work = tempfile::tempdir_in(folder)?;
     let source = work.path().join("source");
     // Not compressible and not a picture: what is measured is the way to durable, not a parser.
-    let bytes: Vec<u8> = (0..CAPTURE_BYTES as u64).map(|i| (i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8).collect();
+    let bytes: Vec<u8> =
+        (0..CAPTURE_BYTES as u64).map(|i| (i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8).collect();
     std::fs::write(&source, &bytes)?;
     let store = new_store(&work.path().join("store"))?;
     let megabytes = (callers * TURNS * CAPTURE_BYTES) as f64 / 1e6;
@@ -42,13 +43,7 @@ pub(super) fn durable(folder: &Path, callers: usize, rounds: usize) -> Result<Ro
     let floor = |_: usize, _: usize| copy(&source, &next(), false).map_err(|error| error.to_string());
     let rate = |seconds: f64| megabytes / seconds;
     let row = pair(
-        &Figure {
-            name: &format!("4 MB capture to durable, {callers} callers"),
-            unit: "MB/s",
-            better: Better::Higher,
-            target: None,
-            rounds,
-        },
+        &Figure { name: &format!("4 MB capture to durable, {callers} callers"), unit: "MB/s", target: None, rounds },
         &mut || Ok(rate(seconds(|| side_by_side(callers, TURNS, &capture))?)),
         &mut || Ok(rate(seconds(|| side_by_side(callers, TURNS, &peer))?)),
         Some(&mut || Ok(rate(seconds(|| side_by_side(callers, TURNS, &floor))?))),

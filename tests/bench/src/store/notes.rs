@@ -3,7 +3,7 @@
 use super::{new_store, side_by_side};
 use crate::{
     answer::Row,
-    measure::{Better, Figure, pair, seconds},
+    measure::{Figure, pair, seconds},
 };
 use rusqlite::Connection;
 use snaptrak_store::CaptureRequest;
@@ -19,9 +19,8 @@ pub(super) fn durable(folder: &Path, callers: usize, rounds: usize) -> Result<Ro
     let store = new_store(&work.path().join("store"))?;
     let plain = Mutex::new(plain_sqlite(&work.path().join("plain.sqlite3"))?);
     let notes = (callers * TURNS) as f64;
-    let ours = |_: usize, _: usize| {
-        store.note(CaptureRequest::default(), NOTE).map(|_| ()).map_err(|error| error.to_string())
-    };
+    let ours =
+        |_: usize, _: usize| store.note(CaptureRequest::default(), NOTE).map(|_| ()).map_err(|error| error.to_string());
     let peer = |_: usize, _: usize| {
         // SQLite has one writer: eight callers take turns, as they would on one connection of an app.
         let connection = plain.lock().map_err(|error| error.to_string())?;
@@ -31,13 +30,7 @@ pub(super) fn durable(folder: &Path, callers: usize, rounds: usize) -> Result<Ro
         statement.execute([NOTE]).map(|_| ()).map_err(|error| error.to_string())
     };
     let row = pair(
-        &Figure {
-            name: &format!("note to durable, {callers} callers"),
-            unit: "notes/s",
-            better: Better::Higher,
-            target: None,
-            rounds,
-        },
+        &Figure { name: &format!("note to durable, {callers} callers"), unit: "notes/s", target: None, rounds },
         &mut || Ok(notes / seconds(|| side_by_side(callers, TURNS, &ours))?),
         &mut || Ok(notes / seconds(|| side_by_side(callers, TURNS, &peer))?),
         None,

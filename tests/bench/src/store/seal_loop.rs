@@ -2,7 +2,7 @@
 
 use crate::{
     answer::Row,
-    measure::{Better, Figure, pair, seconds},
+    measure::{Figure, pair, seconds},
 };
 use snaptrak_domain::{AssetId, limits::SEGMENT_BYTES};
 use snaptrak_seal::{DataKey, PieceAddress, SegmentSealer};
@@ -13,7 +13,7 @@ pub(super) const NAME: &str = "seal loop, 64 KiB segments";
 const ROUND_BYTES: usize = 2 << 30;
 
 pub(super) fn beside_openssl(rounds: usize) -> Result<Row, Box<dyn Error>> {
-    let figure = Figure { name: NAME, unit: "GB/s", better: Better::Higher, target: None, rounds };
+    let figure = Figure { name: NAME, unit: "GB/s", target: None, rounds };
     pair(&figure, &mut ours, &mut openssl, None)
 }
 
