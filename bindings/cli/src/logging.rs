@@ -23,7 +23,8 @@ pub(crate) fn begin(verbose: u8) {
 /// contents never enter a log.
 fn directive(verbose: u8) -> &'static str {
     match verbose {
-        0 => "snaptrak=warn",
+        // What a person must know without asking is said by the commands.
+        0 => "snaptrak=error",
         1 => "snaptrak=info",
         2 => "snaptrak=debug",
         _ => "snaptrak=trace",
