@@ -104,7 +104,7 @@ fn a_file_that_may_not_be_read() {
 
 /// 4 GiB; the short form keeps the gate short: what differs at 4 GiB are 32-bit counts, which `SNAPTRAK_LONG=1` tests.
 fn sparse_bytes() -> u64 {
-    if std::env::var_os("SNAPTRAK_LONG").is_some() { 4 * 1024 * 1024 * 1024 + 1 } else { 256 * 1024 * 1024 + 1 }
+    if std::env::var_os("SNAPTRAK_LONG").is_some() { 4 * 1024 * 1024 * 1024 + 1 } else { 1024 * 1024 * 1024 + 1 }
 }
 
 #[test]

@@ -12,10 +12,8 @@ const GROWTH_BYTES_MAX: u64 = 48 * MEBIBYTE;
 
 const SMALL_BYTES: u64 = MEBIBYTE;
 
-/// 1 GiB in the long form; the short one is still eight pieces, twice as many as are ever in flight.
-fn large_bytes() -> u64 {
-    if std::env::var_os("SNAPTRAK_LONG").is_some() { 1024 * MEBIBYTE } else { 256 * MEBIBYTE }
-}
+/// 32 pieces: ten times what is ever in flight.
+const LARGE_BYTES: u64 = 1024 * MEBIBYTE;
 
 /// Peaks of capturing and of sending one file of so many bytes.
 fn peaks(bytes: u64) -> [u64; 2] {
@@ -38,7 +36,7 @@ fn peaks(bytes: u64) -> [u64; 2] {
 #[test]
 #[expect(clippy::print_stdout, reason = "figures for whoever runs this with --nocapture")]
 fn a_large_file_costs_no_more_memory_than_a_small_one() {
-    let (small, large) = (peaks(SMALL_BYTES), peaks(large_bytes()));
+    let (small, large) = (peaks(SMALL_BYTES), peaks(LARGE_BYTES));
     for (what, small, large) in [("capturing", small[0], large[0]), ("sending", small[1], large[1])] {
         let mebibytes = |bytes: u64| bytes as f64 / MEBIBYTE as f64;
         println!("{what}: {:.1} MiB for a small file, {:.1} MiB for a large one", mebibytes(small), mebibytes(large));
