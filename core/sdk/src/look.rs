@@ -16,7 +16,7 @@ const READ_BYTES: usize = 1 << 20;
 const PICTURE_BYTES_MAX: u64 = 256 << 20;
 
 impl SnapTrak {
-    /// Captures in order of arrival, newest first; `after` is the `next` of the page before.
+    /// Captures in order of arrival, oldest first; `after` is the `next` of the page before.
     pub fn list(&self, state: Option<AssetState>, limit: usize, after: Option<CaptureId>) -> Result<Page, Error> {
         if limit == 0 || limit > PAGE_MAX {
             return Err(Error::new(ErrorCode::InvalidArgument, format!("a page has 1 to {PAGE_MAX} captures")));

@@ -1,12 +1,13 @@
 //! A queue in memory: what a store does for sync, without files and SQL. It passes the conformance suite of
 //! [`crate::queue_conformance`], so that what holds against it holds against the real one.
 
+mod content;
+
 use crate::{FakeClock, SeededRandom};
 use ring::digest;
 use snaptrak_domain::{
     AssetId, AssetState, CaptureId, Clock, Finding, Instant, Kind, MonotonicMs, PieceState, Reason, Rendition,
     Sha256Digest, StepKind, StepState, UnixMs,
-    asset::{self, AssetFacts},
     outcome::Outcome,
     piece::{self, PieceEvent},
     queue_store::{
@@ -14,7 +15,7 @@ use snaptrak_domain::{
         QueueStore, ReadyStep, Recipient, Tokens, Upload,
     },
     record::{Record, RecordAsset},
-    step::{self, StepFacts, StepNext, Wait},
+    step::StepNext,
 };
 use std::{
     collections::BTreeMap,
@@ -176,180 +177,6 @@ impl MemoryQueue {
 
     fn content(&self) -> MutexGuard<'_, Content> {
         self.content.lock().expect("tests do not poison it")
-    }
-}
-
-impl Content {
-    fn add_step(
-        &mut self,
-        kind: StepKind,
-        capture_id: CaptureId,
-        asset_id: Option<AssetId>,
-        piece_index: Option<u32>,
-        bytes: u64,
-    ) {
-        let id = i64::try_from(self.steps.len()).unwrap_or(i64::MAX - 1) + 1;
-        let step = Step {
-            id,
-            kind,
-            capture_id,
-            asset_id,
-            piece_index,
-            bytes,
-            state: StepState::Waiting,
-            attempts: 0,
-            failures: 0,
-            failed_since: None,
-            not_before: None,
-            lease_until: None,
-            reason: None,
-        };
-        self.steps.insert(id, step);
-    }
-
-    fn step(&self, id: i64) -> Result<&Step, QueueError> {
-        self.steps.get(&id).map_or_else(|| missing("step"), Ok)
-    }
-
-    fn capture_of(&self, asset_id: AssetId) -> Result<CaptureId, QueueError> {
-        let found = self.captures.iter().find(|(_, capture)| capture.asset_id == asset_id);
-        found.map_or_else(|| missing("asset"), |(id, _)| Ok(*id))
-    }
-
-    fn piece(&mut self, asset_id: AssetId, index: u32) -> Result<&mut Piece, QueueError> {
-        let capture_id = self.capture_of(asset_id)?;
-        let pieces = self.captures.get_mut(&capture_id).map(|capture| &mut capture.pieces);
-        let place = usize::try_from(index).unwrap_or(usize::MAX);
-        pieces.and_then(|pieces| pieces.get_mut(place)).map_or_else(|| missing("piece"), Ok)
-    }
-
-    fn apply(&mut self, step: &Step, event: PieceEvent) {
-        let (StepKind::SendPiece, Some(asset_id), Some(index)) = (step.kind, step.asset_id, step.piece_index) else {
-            return;
-        };
-        if let Ok(piece) = self.piece(asset_id, index)
-            && let Ok(next) = piece::next(piece.state, event)
-        {
-            piece.state = next;
-        }
-    }
-
-    fn release(&mut self, id: i64) {
-        let Some(step) = self.steps.get_mut(&id) else { return };
-        step.state = StepState::Waiting;
-        step.lease_until = None;
-        let step = step.clone();
-        self.apply(&step, PieceEvent::Interrupted);
-    }
-
-    fn may_begin(&self, step: &Step) -> bool {
-        step::waits_for(step.kind).iter().all(|(kind, wait)| {
-            let others = self.steps.values().filter(|other| {
-                other.capture_id == step.capture_id
-                    && other.kind == *kind
-                    && (other.asset_id.is_none() || step.asset_id.is_none() || other.asset_id == step.asset_id)
-            });
-            others.into_iter().all(|other| match wait {
-                Wait::NeedsSuccess => other.state == StepState::Done,
-                Wait::AfterSettled => other.state.is_settled(),
-            })
-        })
-    }
-
-    fn may_leave(&self, step: &Step) -> bool {
-        let Some(index) = step.piece_index else { return true };
-        let place = usize::try_from(index).unwrap_or(usize::MAX);
-        self.captures
-            .get(&step.capture_id)
-            .and_then(|capture| capture.pieces.get(place))
-            .is_some_and(|piece| piece.state == PieceState::Queued)
-    }
-
-    fn state(&self, capture_id: CaptureId) -> Option<AssetState> {
-        let capture = self.captures.get(&capture_id)?;
-        let pieces: Vec<PieceState> = capture.pieces.iter().map(|piece| piece.state).collect();
-        let mut steps = self.steps.values().filter(|step| step.capture_id == capture_id);
-        Some(asset::derive(AssetFacts {
-            closed: true,
-            withheld: false,
-            prepared: true,
-            parked: steps.any(|step| step.kind.blocks_verification() && step.state == StepState::Parked),
-            pieces: &pieces,
-        }))
-    }
-
-    fn end(&mut self, end: &AttemptEnd) -> Result<StepNext, QueueError> {
-        let step = self.step(end.step_id)?.clone();
-        if step.state.is_settled() {
-            return Ok(StepNext {
-                state: step.state,
-                attempts: step.attempts,
-                failures: step.failures,
-                not_before: step.not_before,
-                reason: step.reason,
-            });
-        }
-        if step.kind == StepKind::FetchReceipt && end.outcome == Outcome::Done {
-            return Err(QueueError::Unavailable { detail: "countersignature_missing".to_owned() });
-        }
-        self.finish(&step, end)
-    }
-
-    fn finish(&mut self, step: &Step, end: &AttemptEnd) -> Result<StepNext, QueueError> {
-        match end.piece_event {
-            None
-            | Some(
-                PieceEvent::Interrupted
-                | PieceEvent::Arrived
-                | PieceEvent::SealedMismatch
-                | PieceEvent::PlaintextMismatch
-                | PieceEvent::ServerLost
-                | PieceEvent::Park,
-            ) => {}
-            Some(
-                PieceEvent::Enqueue
-                | PieceEvent::Start
-                | PieceEvent::Countersigned
-                | PieceEvent::Purge
-                | PieceEvent::FetchedBack
-                | PieceEvent::Revive
-                | PieceEvent::Cancel,
-            ) => return Err(QueueError::Unavailable { detail: "piece_event".to_owned() }),
-        }
-        let failed_since = match &end.outcome {
-            Outcome::Done => None,
-            Outcome::NotAttempted(_) | Outcome::NotYet { .. } => step.failed_since,
-            Outcome::Failed { .. } | Outcome::Refused(_) => Some(step.failed_since.unwrap_or(end.now)),
-        };
-        let last = self.last_success.get(step.kind.as_str());
-        let facts = StepFacts {
-            attempts: step.attempts,
-            failures: step.failures,
-            peers_succeed: failed_since.zip(last).is_some_and(|(since, last)| *last >= since),
-        };
-        let next = step::after_attempt(facts, &end.outcome, end.now, end.jitter);
-        if next.state == StepState::Done {
-            self.last_success.insert(step.kind.as_str(), end.now);
-        }
-        if let Some(row) = self.steps.get_mut(&end.step_id) {
-            row.state = next.state;
-            row.attempts = next.attempts;
-            row.failures = next.failures;
-            row.failed_since = failed_since;
-            row.not_before = next.not_before;
-            row.lease_until = None;
-            row.reason.clone_from(&next.reason);
-        }
-        let implied = match next.state {
-            StepState::Done => PieceEvent::Arrived,
-            StepState::Waiting | StepState::Running => PieceEvent::Interrupted,
-            StepState::Parked => PieceEvent::Park,
-            StepState::Cancelled => PieceEvent::Cancel,
-        };
-        for event in end.piece_event.into_iter().chain([implied]) {
-            self.apply(step, event);
-        }
-        Ok(next)
     }
 }
 
