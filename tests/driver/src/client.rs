@@ -4,6 +4,7 @@ use crate::{DriverError, Programs};
 use serde_json::Value;
 use std::{
     ffi::{OsStr, OsString},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
 };
@@ -34,6 +35,8 @@ impl Client {
     pub fn new(programs: &Programs, folder: &Path) -> std::io::Result<Self> {
         let passphrase_file = folder.join("passphrase");
         std::fs::write(&passphrase_file, "a passphrase for trials\n")?;
+        // The command line warns of a passphrase that others can read.
+        std::fs::set_permissions(&passphrase_file, std::fs::Permissions::from_mode(0o600))?;
         Ok(Self { programs: programs.clone(), store: folder.join("store"), passphrase_file, environment: Vec::new() })
     }
 

@@ -185,6 +185,28 @@ fn a_recording_tells_each_piece_and_becomes_a_capture() {
     assert!(piece_bytes >= BYTES as u64, "{text}");
 }
 
+#[test]
+fn a_list_is_read_page_by_page() {
+    let station = Station::new().unwrap();
+    let files: Vec<_> = (0..7).map(|number| station.write(&format!("{number}"), &[number; 10]).unwrap()).collect();
+    let mut taken: Vec<String> = station.capture(&files).unwrap().into_iter().map(|capture| capture.id).collect();
+    let mut listed = Vec::new();
+    let mut arguments = vec!["list".to_owned(), "--limit".to_owned(), "3".to_owned()];
+    loop {
+        let page = station.client.tell(&arguments).unwrap();
+        let ids = page["captures"].as_array().unwrap().iter().map(|capture| capture["id"].as_str().unwrap().to_owned());
+        listed.extend(ids);
+        let Some(next) = page["next"].as_str() else { break };
+        arguments.truncate(3);
+        arguments.extend(["--after".to_owned(), next.to_owned()]);
+    }
+    listed.sort();
+    taken.sort();
+    assert_eq!(listed, taken, "each once");
+    let none = station.client.tell(&["list", "--state", "verified"]).unwrap();
+    assert_eq!((&none["captures"], &none["next"]), (&serde_json::json!([]), &Value::Null));
+}
+
 /// Options that a script may give in the environment instead, help that a person finds, and completions that a shell loads.
 #[test]
 fn the_environment_names_the_store_and_every_shell_completes() {

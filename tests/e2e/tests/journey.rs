@@ -289,3 +289,39 @@ fn two_accounts_live_side_by_side_and_see_only_their_own() {
     assert!(other.get(&format!("/v1/captures/{}", ours[0].id)).is_err(), "another account's capture is not there");
     assert_eq!(second.ask(&["show", &ours[0].id]).unwrap().json["code"], "not_found");
 }
+
+/// The database gone, the passphrase forgotten: what lies in the folder and the organisation's private key give everything
+/// back, to a script that uses none of our software.
+#[test]
+fn nobody_is_locked_in() {
+    let mut station = Station::new().unwrap();
+    let note = |text: &str| captures(&station.client.tell(&["note", text]).unwrap());
+    let mut taken = note("written before anyone enrolled");
+    let photo = station.cache.picture("coffee_turned.jpg").unwrap();
+    taken.extend(station.capture(&[&photo]).unwrap());
+    station.start_server(&[]).unwrap();
+    station.enrol(&station.url()).unwrap();
+    station.bring_everything().unwrap();
+    // In pieces, and never sent: wrapped for the organisation as it was taken.
+    let large = station.write_noise("large", 33_554_432 + 1, 1).unwrap();
+    taken.extend(station.capture(&[large]).unwrap());
+    taken.extend(captures(&station.client.tell(&["note", "written after"]).unwrap()));
+    station.stop_server();
+
+    let key = station.path("upload-key.json");
+    let mut export = Command::new(station.programs().server());
+    export.args(["export-upload-key", "--yes", "--data"]).arg(station.server_data()).arg("-o").arg(&key);
+    assert!(export.output().unwrap().status.success());
+    for gone in ["database", "keyset"] {
+        fs::remove_dir_all(station.client.store.join(gone)).unwrap();
+    }
+    let out = station.path("opened");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../interop/open_store.py");
+    let mut python = Command::new(station.cache.judges_python().unwrap());
+    let output = python.arg(script).arg(&station.client.store).arg(&key).arg(&out).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    for capture in &taken {
+        assert_eq!(sha256_of(&out.join(&capture.asset_id)), capture.sha256, "{}: {said}", capture.kind);
+    }
+}
