@@ -19,6 +19,8 @@ pub struct ExportedKey {
 pub struct ExportedPiece {
     /// The sealed file; `None` for a note, whose piece is a row.
     pub path: Option<PathBuf>,
+    /// The sealed bytes of a note.
+    pub sealed: Option<Vec<u8>>,
     /// Tink's associated data.
     pub associated_data: Vec<u8>,
 }

@@ -37,8 +37,11 @@ struct Shape {
 
 #[derive(Serialize)]
 struct Piece {
-    /// The sealed file; absent for a note, whose piece is a row.
+    /// The sealed file; null for a note, whose piece is a row.
     path: Option<String>,
+    /// The sealed bytes of a note.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sealed_b64: Option<String>,
     associated_data_b64: String,
 }
 
@@ -65,6 +68,7 @@ pub(crate) fn run(arguments: &Arguments, globals: &Globals, output: &Output) -> 
 fn shape(file: &Path, key: ExportedKey) -> Shape {
     let pieces = key.pieces.into_iter().map(|piece| Piece {
         path: piece.path.map(|path| path.to_string_lossy().into_owned()),
+        sealed_b64: piece.sealed.map(|sealed| STANDARD.encode(sealed)),
         associated_data_b64: STANDARD.encode(piece.associated_data),
     });
     Shape { keyset: file.to_string_lossy().into_owned(), pieces: pieces.collect() }
