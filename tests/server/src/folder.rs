@@ -68,6 +68,11 @@ impl Folder {
         self.root.join("uploads")
     }
 
+    /// Makes the names of the files under way durable.
+    pub(crate) fn sync_uploads(&self) -> Result<(), Error> {
+        sync_folder(&self.uploads())
+    }
+
     /// The file of an upload that is under way.
     pub(crate) fn upload(&self, upload_id: Uuid) -> PathBuf {
         self.uploads().join(format!("{upload_id}.part"))

@@ -13,6 +13,7 @@ pub mod faults;
 mod finish_upload;
 mod folder;
 mod http;
+mod linger;
 mod listener;
 mod organisation;
 mod password;

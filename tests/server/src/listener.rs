@@ -1,6 +1,7 @@
 //! Accepting connections: a bound on their number, time for TLS and for headers, and a graceful end.
 
 use crate::http::ConnectionEnd;
+use crate::linger::Lingering;
 use axum::Router;
 use axum::extract::Request;
 use hyper::body::Incoming;
@@ -49,6 +50,7 @@ pub(crate) async fn serve(
         };
         let Some((stream, place)) = accepted else { continue };
         let (acceptor, router, stop) = (acceptor.clone(), router.clone(), stop.clone());
+        let stream = Lingering::new(stream, stop.clone());
         connections.spawn(async move {
             let _place = place;
             match acceptor {

@@ -180,6 +180,22 @@ async fn what_arrived_before_a_broken_connection_is_kept() {
 }
 
 #[tokio::test]
+async fn a_body_that_falls_silent_is_ended_and_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let body_idle = std::time::Duration::from_millis(50);
+    let server = Server::start(ServerConfig { body_idle, ..ServerConfig::loopback(folder.path()) }).unwrap();
+    let phone = Phone::sign_up(&server.url, "ada@example.org").await;
+    let sealed = phone.seal(&[&[9; 300_000]]);
+    phone.send_records(&[phone.record(&sealed)]).await;
+    let upload = phone.upload(&sealed, 0).await;
+    let mut silent = begin_patch(&server, &upload, &sealed.files[0], 60_000).await;
+    let mut answer = vec![0; 12];
+    tokio::io::AsyncReadExt::read_exact(&mut silent, &mut answer).await.unwrap();
+    assert_eq!(answer, b"HTTP/1.1 408");
+    assert_eq!(upload.offset().await, 60_000);
+}
+
+#[tokio::test]
 async fn the_newest_request_has_the_right_of_way() {
     let bench = bench().await;
     let (server, phone, sealed) = (&bench.server, &bench.phone, &bench.sealed);
@@ -202,6 +218,20 @@ async fn the_newest_request_has_the_right_of_way() {
     let _ = tokio::io::AsyncReadExt::read_to_end(&mut stalled, &mut old).await;
     let old = String::from_utf8_lossy(&old);
     assert!(old.starts_with("HTTP/1.1 423"), "{old}");
+}
+
+#[tokio::test]
+async fn an_early_answer_reaches_a_client_that_still_sends() {
+    let bench = bench().await;
+    let (phone, sealed) = (&bench.phone, &bench.sealed);
+    let upload = phone.upload(sealed, 0).await;
+    let nobody = Upload { http: phone.http.clone(), url: upload.url.clone(), capability: "nobody's".to_owned() };
+    for _ in 0..5 {
+        let refused = nobody.patch(0, vec![0; 30_000_000]).await;
+        assert_eq!(error_of(refused).await, error(404, "unknown_upload"));
+        let too_long = upload.patch(0, vec![0; 30_000_000]).await;
+        assert_eq!(error_of(too_long).await, error(413, "piece_too_large"));
+    }
 }
 
 #[tokio::test]

@@ -7,7 +7,9 @@ use super::{
 };
 use crate::app::AppState;
 use axum::Router;
+use axum::body::HttpBody as _;
 use axum::extract::{MatchedPath, Request, State};
+use axum::http::header::CONNECTION;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::Response;
@@ -59,12 +61,18 @@ async fn say_what_was_asked(State(app): State<AppState>, request: Request, next:
     let began = app.now();
     let method = request.method().clone();
     let path = request.extensions().get::<MatchedPath>().cloned();
+    let has_body = request.body().size_hint().lower() > 0;
     let mut response = next.run(request).await;
     let path = path.as_ref().map_or("unknown", MatchedPath::as_str);
     let status = response.status().as_u16();
     tracing::debug!(%method, path, status, ms = app.now().0 - began.0, "answered");
     // Answers are for the caller alone, and JSON is not to be guessed into a page.
+    let failed = response.status().is_client_error() || response.status().is_server_error();
     let headers = response.headers_mut();
+    if failed && has_body {
+        // Part of the body may be unread, which ends the connection; a client must not send its next request on it.
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     headers.insert(HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff"));
     headers.entry("cache-control").or_insert(HeaderValue::from_static("no-store"));
     response

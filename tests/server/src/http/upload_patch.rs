@@ -205,6 +205,10 @@ impl<'a> Receiver<'a> {
             return Ok(());
         }
         self.sync().await?;
+        if self.upload.offset_bytes == 0 {
+            // The file's name must outlive a power cut as well.
+            self.app.folder.sync_uploads()?;
+        }
         let id = self.upload.id;
         self.app.database.write(move |transaction| uploads::set_offset(transaction, id, offset)).await?;
         self.upload.offset_bytes = offset;
