@@ -25,7 +25,10 @@ pub(crate) fn read(content_type: &str, head: &[u8]) -> EmbeddedMetadata {
 fn parse(head: &[u8]) -> Option<EmbeddedMetadata> {
     let mut reader = exif::Reader::new();
     reader.continue_on_error(true);
-    let read = reader.read_from_container(&mut Cursor::new(head));
+    let read = match webp_block_with_prefix(head) {
+        Some(block) => reader.read_raw(block),
+        None => reader.read_from_container(&mut Cursor::new(head)),
+    };
     let exif = read.or_else(|error| error.distill_partial_result(|_| {})).ok()?;
     Some(EmbeddedMetadata {
         taken_local: ascii(&exif, Tag::DateTimeOriginal).and_then(|text| local_time(&text)),
@@ -35,6 +38,26 @@ fn parse(head: &[u8]) -> Option<EmbeddedMetadata> {
             .and_then(Orientation::from_exif),
         location: location(&exif),
     })
+}
+
+/// A WebP's EXIF chunk that begins as JPEG's does (`Exif`, two zeros), where it does not belong: some writers do so, and the
+/// parser takes it for damage. `None` for everything else.
+fn webp_block_with_prefix(head: &[u8]) -> Option<Vec<u8>> {
+    const PREFIX: &[u8] = b"Exif\0\0";
+    if !head.starts_with(b"RIFF") {
+        return None;
+    }
+    let mut chunks = head.get(12..)?;
+    loop {
+        let (name, rest) = chunks.split_at_checked(4)?;
+        let (length, rest) = rest.split_first_chunk::<4>()?;
+        let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
+        if name == b"EXIF" {
+            return rest.get(..length)?.strip_prefix(PREFIX).map(<[u8]>::to_vec);
+        }
+        // Chunks are padded to even lengths.
+        chunks = rest.get(length.checked_add(length & 1)?..)?;
+    }
 }
 
 fn field(exif: &Exif, tag: Tag) -> Option<&Value> {
@@ -145,6 +168,21 @@ mod tests {
         let tiff = tiff.into_inner();
         let length = u16::try_from(tiff.len() + 8).unwrap().to_be_bytes();
         [b"\xff\xd8\xff\xe1".as_slice(), &length, b"Exif\0\0", &tiff, b"\xff\xd9"].concat()
+    }
+
+    #[test]
+    fn a_webp_whose_block_begins_as_a_jpegs_is_read() {
+        let orientation = Field { tag: Tag::Orientation, ifd_num: In::PRIMARY, value: Value::Short(vec![8]) };
+        let jpeg = jpeg(&[orientation]);
+        let block = &jpeg[6..jpeg.len() - 2];
+        let length = u32::try_from(block.len()).unwrap().to_le_bytes();
+        let odd_chunk = b"VP8L\x01\0\0\0\x2f\0".as_slice();
+        let webp = [b"RIFF\0\0\0\0WEBP".as_slice(), odd_chunk, b"EXIF", &length, block].concat();
+        assert_eq!(read("image/webp", &webp).orientation, Orientation::from_exif(8));
+        // Cut anywhere, it is a picture without EXIF and never a panic.
+        for end in 0..webp.len() {
+            assert_eq!(read("image/webp", &webp[..end]).orientation, None, "{end}");
+        }
     }
 
     #[test]
