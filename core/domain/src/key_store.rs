@@ -60,10 +60,5 @@ pub trait KeyStore: Send + Sync {
     /// Seals `keys`, bound to `associated_data`.
     fn wrap(&self, class: KeyClass, keys: &Secret, associated_data: &[u8]) -> Result<WrappedKeys, KeyStoreError>;
     /// Opens what [`KeyStore::wrap`] sealed under the same associated data.
-    fn unwrap(
-        &self,
-        class: KeyClass,
-        wrapped: &WrappedKeys,
-        associated_data: &[u8],
-    ) -> Result<Secret, KeyStoreError>;
+    fn unwrap(&self, class: KeyClass, wrapped: &WrappedKeys, associated_data: &[u8]) -> Result<Secret, KeyStoreError>;
 }

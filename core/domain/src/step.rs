@@ -192,9 +192,13 @@ pub struct StepNext {
 /// The step after an attempt's outcome. `jitter` is uniform in 0..=65535 and spreads the delay over its whole range.
 pub fn after_attempt(facts: StepFacts, outcome: &Outcome, now: UnixMs, jitter: u16) -> StepNext {
     match outcome {
-        Outcome::Done => {
-            StepNext { state: StepState::Done, attempts: facts.attempts + 1, failures: 0, not_before: None, reason: None }
-        }
+        Outcome::Done => StepNext {
+            state: StepState::Done,
+            attempts: facts.attempts + 1,
+            failures: 0,
+            not_before: None,
+            reason: None,
+        },
         Outcome::NotAttempted(reason) => StepNext {
             state: StepState::Waiting,
             attempts: facts.attempts,
@@ -257,8 +261,7 @@ mod tests {
     #[test]
     fn offline_costs_no_attempt() {
         let facts = StepFacts { attempts: 3, failures: 2, peers_succeed: false };
-        let next =
-            after_attempt(facts, &Outcome::NotAttempted(Reason::new(ReasonCode::Offline)), UnixMs(10), u16::MAX);
+        let next = after_attempt(facts, &Outcome::NotAttempted(Reason::new(ReasonCode::Offline)), UnixMs(10), u16::MAX);
         assert_eq!((next.attempts, next.failures, next.not_before), (3, 2, None));
     }
 

@@ -69,9 +69,14 @@ mod tests {
 
     #[test]
     fn nothing_brings_a_cancelled_step_back() {
-        for event in
-            [StepEvent::Begin, StepEvent::LeaseEnded, StepEvent::Reopen, StepEvent::Revive, StepEvent::Park, StepEvent::Cancel]
-        {
+        for event in [
+            StepEvent::Begin,
+            StepEvent::LeaseEnded,
+            StepEvent::Reopen,
+            StepEvent::Revive,
+            StepEvent::Park,
+            StepEvent::Cancel,
+        ] {
             assert!(next(StepState::Cancelled, event).is_err() || event == StepEvent::Cancel, "{event:?}");
         }
     }

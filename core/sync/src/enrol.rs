@@ -64,6 +64,10 @@ pub(crate) fn sign_up(
     cancel: &CancelToken,
 ) -> Result<Enrolled, SyncError> {
     let mut flow = Flow::new(client, request, cancel)?;
+    // A new account is another one: it would be made at the server and refused here.
+    if flow.store.enrolment()?.is_some() {
+        return Err(SyncError::OtherAccount);
+    }
     let bundle = flow.fetch_judged_trust(request)?;
     let password = password_text(request)?;
     let call = Call { origin: &flow.origin, id: flow.line.next_id(), access: None };

@@ -19,7 +19,12 @@ pub fn files() -> Vec<PathBuf> {
         .expect("git runs in a checkout");
     assert!(output.status.success(), "git ls-files failed: tidy needs a git checkout");
     let listing = String::from_utf8(output.stdout).expect("file names of this repository are UTF-8");
-    listing.split('\0').filter(|name| !name.is_empty()).map(PathBuf::from).filter(|p| root().join(p).is_file()).collect()
+    listing
+        .split('\0')
+        .filter(|name| !name.is_empty())
+        .map(PathBuf::from)
+        .filter(|p| root().join(p).is_file())
+        .collect()
 }
 
 /// Text of a tracked file, if it is text.

@@ -30,10 +30,7 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("snaptrak-driver", &[]),
         ("snaptrak-e2e", &["snaptrak-driver"]),
         ("snaptrak-faults", &["snaptrak-driver"]),
-        (
-            "snaptrak-bench",
-            &["snaptrak-domain", "snaptrak-seal", "snaptrak-store", "snaptrak-testkit", "snaptrak"],
-        ),
+        ("snaptrak-bench", &["snaptrak-domain", "snaptrak-seal", "snaptrak-store", "snaptrak-testkit", "snaptrak"]),
         ("snaptrak-tidy", &[]),
         ("xtask", &["snaptrak-driver"]),
     ])
