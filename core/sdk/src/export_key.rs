@@ -30,10 +30,11 @@ impl SnapTrak {
     pub fn export_key(&self, id: CaptureId, rendition: Rendition) -> Result<ExportedKey, Error> {
         let asset_id = self.inner.store.asset_of(id, rendition)?;
         let exported = self.inner.store.export_key(asset_id)?;
-        let pieces = exported
-            .pieces
-            .into_iter()
-            .map(|piece| ExportedPiece { path: piece.path, associated_data: piece.associated_data });
+        let pieces = exported.pieces.into_iter().map(|piece| ExportedPiece {
+            path: piece.path,
+            sealed: piece.sealed,
+            associated_data: piece.associated_data,
+        });
         Ok(ExportedKey { keyset: tink_keyset(exported.data_key.expose())?, pieces: pieces.collect() })
     }
 }
