@@ -1,5 +1,5 @@
 //! A queue in memory: what a store does for sync, without files and SQL. It passes the conformance suite of
-//! [`crate::queue_conformance`], so that what holds against it holds against the real one.
+//! [`mod@crate::queue_conformance`], so that what holds against it holds against the real one.
 
 mod content;
 
