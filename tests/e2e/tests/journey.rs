@@ -270,9 +270,11 @@ fn two_accounts_live_side_by_side_and_see_only_their_own() {
     second.tell(&["init"]).unwrap();
     let (url, password) = (station.url(), station.password_file().to_string_lossy().into_owned());
     let account = ["--server", &url, "--email", "other@example.org", "--password-file", &password];
-    let taken_email =
-        station.client.ask(&["sign-up", "--server", &url, "--email", EMAIL, "--password-file", &password]);
+    let taken_email = second.ask(&["sign-up", "--server", &url, "--email", EMAIL, "--password-file", &password]);
     assert_eq!(taken_email.unwrap().json["code"], "email_taken");
+    // One store, one account: a second one is refused before it is made.
+    let second_account = station.client.ask(&[&["sign-up"], &account[..]].concat()).unwrap();
+    assert_eq!(second_account.json["code"], "invalid_argument", "{}", second_account.json);
     second.tell(&[&["sign-up"], &account[..]].concat()).unwrap();
 
     let ours = captures(&station.client.tell(&["note", "mine"]).unwrap());

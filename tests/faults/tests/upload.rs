@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use serde_json::{Value, json};
-use snaptrak_driver::{Answer, Captured, Station, Wire, captures, now_ms, patience};
+use snaptrak_driver::{Answer, Captured, EMAIL, Station, Wire, captures, now_ms, patience};
 use snaptrak_faults::{Running, sealed_bytes, sent_bytes, wired};
 
 /// A piece and a half: there is something in flight and something after it.
@@ -232,6 +232,30 @@ fn a_server_that_is_down_for_the_whole_window_parks_nothing() {
     assert_eq!((&why["code"], &why["server_status"]), (&json!("server_error"), &json!(503)), "{why}");
     assert_eq!(why["unblocked_by"], "time");
     station.order_faults(&Value::Null).unwrap();
+    assert_done(&station.bring_everything().unwrap());
+    station.check_held(&taken).unwrap();
+}
+
+#[test]
+fn a_session_that_cannot_be_renewed_waits_for_the_person() {
+    let station = Station::enrolled(&[]).unwrap();
+    let taken = station.capture(&[station.cache.picture("chelsea.png").unwrap()]).unwrap();
+    let refusal = json!({"answer": {"status": 401, "code": "refresh_invalid"}});
+    let rule = |path: &str| json!({"id": path, "path_prefix": path, "action": refusal});
+    let ended = json!({"rules": [rule("/v1/sessions/refresh"), rule("/v1/records")]});
+    station.order_faults(&ended).unwrap();
+    let window = station.client.ask(&["sync"]).unwrap();
+    assert_eq!((window.code, &window.json["stopped_because"]), (5, &json!("signed_out")), "{window:?}");
+    assert_eq!((&window.json["left"], &window.json["parked"]), (&json!(1), &json!(0)), "{window:?}");
+    let why = station.client.tell(&["why", &taken[0].id]).unwrap();
+    assert_eq!((&why["code"], &why["unblocked_by"]), (&json!("signed_out"), &json!("sign_in")), "{why}");
+    // Captures go on meanwhile.
+    let mut taken = taken;
+    taken.extend(captures(&station.client.tell(&["note", "signed out"]).unwrap()));
+    station.order_faults(&Value::Null).unwrap();
+    let password = station.password_file().to_string_lossy().into_owned();
+    let account = ["--server", &station.url(), "--email", EMAIL, "--password-file", &password];
+    station.client.tell(&[&["sign-in"], &account[..]].concat()).unwrap();
     assert_done(&station.bring_everything().unwrap());
     station.check_held(&taken).unwrap();
 }
