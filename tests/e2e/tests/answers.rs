@@ -201,8 +201,8 @@ fn a_full_disk() {
     let listed = tell(&["list"]);
     assert_eq!(listed["captures"].as_array().unwrap().len(), safe.len(), "{listed}");
 
-    // Now to the last byte, with many small ones: whatever was acknowledged stays.
-    let filler = station.write_noise("filler", 900_000, 2).unwrap();
+    // Now with several until one does not fit, and then to the last byte: whatever was acknowledged stays.
+    let filler = station.write_noise("filler", 2_900_000, 2).unwrap();
     let exit = loop {
         let answer = ask(&["capture", filler.to_str().unwrap()]);
         safe.extend(captures(&answer.json));
