@@ -12,8 +12,9 @@ const LARGE_BYTES: u64 = 50_000_000;
 /// Where the wire stops: in the middle.
 const STOP_AFTER_BYTES: u64 = 24_000_000;
 
-/// What may have to be sent again after a kill: what lay in the buffers of sockets and of the server.
-const RESENT_BYTES_MAX: u64 = 16_000_000;
+/// What may have to be sent again after a kill: what lay in the buffers of sockets, and what the server had not synced. Less
+/// than what had gone up, or nothing would have been resumed.
+const RESENT_BYTES_MAX: u64 = 20_000_000;
 
 /// A large file, a photo and a note.
 fn evidence(station: &Station) -> Vec<Captured> {
