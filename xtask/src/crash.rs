@@ -15,7 +15,7 @@ use serde::Serialize;
 use snaptrak_driver::{Client, Programs, Server};
 
 use self::evidence::{Acknowledged, Sources};
-use self::kill::Chance;
+use self::kill::{Chance, Lives};
 use crate::cache::Cache;
 use crate::error::{AtPath, Error, Result};
 use crate::{build, models, pictures, prerequisites, terminal};
@@ -23,6 +23,11 @@ use crate::{build, models, pictures, prerequisites, terminal};
 /// The account of the trial, on a server that lives as long as the trial.
 const EMAIL: &str = "crash@example.org";
 const PASSWORD: &str = "crash trial, on loopback only";
+
+/// Processes started for one kill, at most: the moment is learned after a few.
+const TRIES_A_KILL: u64 = 6;
+/// A line of progress after so many kills.
+const KILLS_BETWEEN_WORDS: u64 = 10;
 
 /// Arguments of the command.
 #[derive(clap::Args)]
@@ -71,7 +76,7 @@ pub(crate) fn run(command: &Command, cache: &Cache) -> Result<()> {
         fs::write(file, format!("{line}\n")).at(file)?;
     }
     terminal::result(&line);
-    if outcome.lost == 0 && outcome.duplicates == 0 && outcome.acknowledged > 0 && outcome.kills > 0 {
+    if outcome.lost == 0 && outcome.duplicates == 0 && outcome.acknowledged > 0 && outcome.kills >= command.rounds {
         return Ok(());
     }
     let kept = work.keep();
@@ -95,19 +100,27 @@ fn trial(command: &Command, cache: &Cache, programs: &Programs, work: &Path) -> 
     let sources = Sources::new(work, &pictures::files(cache)?)?;
     let mut acknowledged = Acknowledged::default();
     let mut outcome = Outcome::default();
-    for round in 0..command.rounds {
-        match chance.below(8) {
-            0..3 => outcome.kills += kill::capture(&client, &sources, &mut chance, round, &mut acknowledged)?,
-            3 => outcome.kills += kill::command(&client, &["analyse"], &mut chance)?,
-            4..7 => outcome.kills += kill::command(&client, &["sync"], &mut chance)?,
-            _ => {
-                let killed = kill::server_while_syncing(&client, server, &mut chance)?;
-                server = Server::start(programs, &data, &address, &[])?;
-                outcome.kills += killed;
-            }
+    let mut lives = Lives::default();
+    let mut told = 0;
+    // A process that ended before its kill was not killed: another one takes its place.
+    for round in 0..command.rounds.saturating_mul(TRIES_A_KILL) {
+        if outcome.kills >= command.rounds {
+            break;
         }
-        if (round + 1) % 10 == 0 {
-            terminal::progress(&format!("   {} rounds, {} captures acknowledged", round + 1, acknowledged.len()));
+        let drawn = (&mut chance, &mut lives);
+        outcome.kills += match drawn.0.below(8) {
+            0..3 => kill::capture(&client, &sources, drawn, round, &mut acknowledged)?,
+            3 => kill::command(&client, "analyse", drawn)?,
+            4..7 => kill::command(&client, "sync", drawn)?,
+            _ => {
+                let killed = kill::server_while_syncing(&client, server, drawn)?;
+                server = Server::start(programs, &data, &address, &[])?;
+                killed
+            }
+        };
+        if outcome.kills >= told + KILLS_BETWEEN_WORDS {
+            told = outcome.kills;
+            terminal::progress(&format!("   {told} kills, {} captures acknowledged", acknowledged.len()));
         }
     }
     check::all(&client, &server, (EMAIL, PASSWORD), &acknowledged, &mut outcome)?;
