@@ -18,6 +18,11 @@ use std::{collections::BTreeSet, fs, io, path::PathBuf, sync::Arc};
 /// Assets moved in one batch: a few syncs, during which a new capture waits.
 const MOVES_MAX: usize = 32;
 
+/// What is closed and lies in `incoming/`. The index is named, since the planner, which has no statistics, would rather walk
+/// the table in the order that is asked for.
+pub(crate) const TO_MOVE: &str = "SELECT id FROM asset INDEXED BY asset_in_incoming
+  WHERE in_incoming = 1 AND closed = 1 ORDER BY id LIMIT ?1";
+
 /// The chores of a store.
 pub(crate) struct StoreChores {
     files: Arc<Files>,
@@ -46,12 +51,7 @@ impl Chores for StoreChores {
 
 /// Moves a batch; how many.
 fn move_batch(connection: &mut Connection, files: &Files) -> Result<usize, StoreError> {
-    let assets = rows::all(
-        connection,
-        "SELECT id FROM asset WHERE in_incoming = 1 AND closed = 1 ORDER BY id LIMIT ?1",
-        [rows::signed(MOVES_MAX as u64)?],
-        |row| rows::asset_id(row, 0),
-    )?;
+    let assets = rows::all(connection, TO_MOVE, [rows::signed(MOVES_MAX as u64)?], |row| rows::asset_id(row, 0))?;
     if assets.is_empty() {
         return Ok(0);
     }

@@ -18,7 +18,7 @@ pub(crate) struct Migration {
 /// From version 1; the place in the list is the version less one.
 pub(crate) const LADDER: &[Migration] = &[Migration {
     sql: include_str!("migrations/0001_first_light.sql"),
-    sha256: "c5ddbb15551e7fa212127f62a34a7c0e89d9f10ca0f0df8843342dc7245abf9b",
+    sha256: "6007ee101f2cf666debdb00eccfb5ee88bfc7083ba90f273e93083b4a7f7f5f5",
 }];
 
 /// The newest schema that this build knows.

@@ -45,6 +45,8 @@ CREATE TABLE asset (
     envelope       BLOB,             -- [leaves: API] the envelope's bytes where there is no folder (notes); else NULL
     UNIQUE (capture_id, rendition)
 ) STRICT, WITHOUT ROWID;
+-- What is still to be moved, however many assets there are: the table's rows hold envelopes and are long to walk.
+CREATE INDEX asset_in_incoming ON asset (id) WHERE in_incoming = 1;
 CREATE INDEX asset_by_state ON asset (state, rendition, capture_id);
 CREATE INDEX asset_incoming ON asset (id) WHERE in_incoming = 1;
 

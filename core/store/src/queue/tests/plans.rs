@@ -45,6 +45,13 @@ fn lists_walk_an_index() {
 }
 
 #[test]
+fn what_is_to_be_moved_is_found_without_walking_the_assets() {
+    let fixture = Fixture::new();
+    let details = plan(&fixture, crate::chores::TO_MOVE);
+    assert!(details.iter().any(|detail| detail.contains("asset_in_incoming")), "{details:?}");
+}
+
+#[test]
 fn the_lane_of_the_index_is_the_lane_of_the_merge() {
     let lane = format!("bytes / {}", crate::queue::ready::LANE_BYTES);
     assert!(crate::queue::ready::FRESH.contains(&lane));
