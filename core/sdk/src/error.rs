@@ -279,7 +279,43 @@ impl Error {
             | R::WithheldByPolicy
             | R::Verified => ErrorCode::Internal,
         };
-        Self::new(code, format!("the reason is {}", reason.code.as_str()))
+        let detail: Vec<String> = reason.parameters.iter().map(|(name, value)| format!("{name} {value}")).collect();
+        let words = sentence(reason.code);
+        Self::new(code, if detail.is_empty() { words.to_owned() } else { format!("{words} ({})", detail.join(", ")) })
+    }
+}
+
+/// A reason in words for a developer; a person's language is the app's.
+fn sentence(code: ReasonCode) -> &'static str {
+    use ReasonCode as R;
+    match code {
+        R::NotEnrolled => "this device belongs to no account yet",
+        R::SignedOut => "the session ended",
+        R::Offline => "the server cannot be reached",
+        R::TrustNotChained => "the organisation's keys do not chain to the pinned root",
+        R::TrustExpired => "the organisation's keys ran out",
+        R::NeedsUser => "the person must unlock the store",
+        R::RateLimited => "the server asks for patience",
+        R::ServerError => "the server failed",
+        R::ServerRefused => "the server refused it",
+        R::LocalDamaged => "the sealed bytes on this device are damaged or gone",
+        R::NotAPicture => "the file is no picture",
+        R::DecoderMissing => "this build has no decoder for the picture's format",
+        R::PictureDamaged => "the picture is damaged",
+        R::PictureTooLarge => "the picture has more pixels than are decoded",
+        R::EngineMissing => "the inference engine or accelerator is not there",
+        R::ModelMissing => "the model is not there",
+        R::ModelDamaged => "the model is not what its manifest says",
+        R::EngineFailed => "the inference engine failed",
+        R::Cancelled => "it was taken back",
+        R::ServerLost => "the server no longer holds it",
+        R::WithheldByPolicy => "a policy keeps it on this device",
+        R::Waiting | R::WaitsForStep | R::InFlight | R::WindowEnded | R::VerificationPending => "it is not done yet",
+        R::ProtocolError => "the server answered something that is not the protocol",
+        R::SealedMismatch | R::PlaintextMismatch => "the server holds other bytes than this device",
+        R::EnvelopeRefused => "the server cannot open the envelope",
+        R::ReceiptInvalid => "the server's countersignature does not verify",
+        R::Verified => "everything is done",
     }
 }
 

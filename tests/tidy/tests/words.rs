@@ -34,12 +34,18 @@ fn no_host_and_no_path_of_a_machine() {
     }
 }
 
+/// The rooms of the programs' words: the reference server's, the bench's, xtask's. The command line writes to its handles.
+const PRINTING: &[&str] = &["tests/server/src/print.rs", "tests/bench/src/answer.rs", "xtask/src/terminal.rs"];
+
 /// Calls that have one room: (call, rooms, why).
 const ROOMS: &[(&str, &[&str], &str)] = &[
     ("SystemTime::now", &["core/sdk/src/platform.rs", "tests/", "bindings/cli/", "xtask/"], "time is an argument"),
     ("Instant::now", &["core/sdk/src/platform.rs", "tests/", "bindings/cli/", "xtask/"], "time is an argument"),
     ("getrandom::fill", &["core/sdk/src/platform.rs", "tests/", "bindings/cli/"], "chance is an argument"),
     ("SystemRandom::new", &["core/seal/src/software_signer.rs", "tests/"], "chance is an argument"),
+    ("print!(", PRINTING, "printing has one room in each program"),
+    ("println!(", PRINTING, "printing has one room in each program"),
+    ("eprintln!(", PRINTING, "printing has one room in each program"),
     ("load_from_memory", &[], "decodes without a bound"),
     ("rusqlite::", &["core/store/", "tests/"], "SQL has one room"),
     ("set_var(", &["core/inference/src/ort_engine/"], "the environment is the process's"),
