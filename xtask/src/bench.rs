@@ -18,6 +18,9 @@ pub(crate) struct Command {
     /// Rounds of each pair
     #[arg(long, default_value_t = 7)]
     rounds: usize,
+    /// Only the rows whose name contains this
+    #[arg(long, default_value = "")]
+    only: String,
     /// Folder on the file system to measure
     #[arg(long, value_name = "DIR")]
     folder: Option<PathBuf>,
@@ -29,7 +32,7 @@ pub(crate) fn run(command: &Command) -> Result<()> {
     terminal::progress("building the bench in the release profile (the first time takes some minutes)");
     let mut bench = Process::new("cargo");
     bench.args(["run", "--quiet", "--release", "--locked", "--package", "snaptrak-bench", "--", &command.group]);
-    bench.args(["--rounds", &command.rounds.to_string()]);
+    bench.args(["--rounds", &command.rounds.to_string(), "--only", &command.only]);
     for (name, path) in [("--json", &command.json), ("--folder", &command.folder)] {
         if let Some(path) = path {
             // The bench runs at the repository's root; the path was meant from here.

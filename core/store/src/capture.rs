@@ -22,6 +22,12 @@ use std::{fs, io::Read, path::Path};
 /// thumbnail. It is the larger part of what a capture needs in memory.
 const HEAD_BYTES: usize = 512 * 1024;
 
+/// A note is all text: what tells a row from a file is enough, and wiping half a megabyte after it would cost more than
+/// sealing it.
+fn head_bytes(kind: Option<Kind>) -> usize {
+    if kind == Some(Kind::Note) { NOTE_INLINE_BYTES_MAX + 1 } else { HEAD_BYTES }
+}
+
 /// A capture that is being taken in.
 struct Draft {
     metadata: CaptureMetadata,
@@ -33,7 +39,7 @@ impl Store {
     /// Takes in everything that `source` gives. Returns when it is durable; on an error nothing of it remains.
     pub fn capture(&self, request: CaptureRequest, source: &mut dyn Read) -> Result<Captured, StoreError> {
         let request = request.checked()?;
-        let mut source = Source::start(source, HEAD_BYTES)?;
+        let mut source = Source::start(source, head_bytes(request.kind))?;
         if source.is_empty() {
             return Err(StoreError::Refused { code: "empty" });
         }

@@ -24,6 +24,9 @@ struct Arguments {
     /// Rounds of each pair
     #[arg(long, default_value_t = 7)]
     rounds: usize,
+    /// Only the rows whose name contains this
+    #[arg(long, default_value = "")]
+    only: String,
     /// Folder on the file system to measure (default: the system's temporary folder)
     #[arg(long)]
     folder: Option<PathBuf>,
@@ -33,7 +36,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let folder = arguments.folder.clone().unwrap_or_else(std::env::temp_dir);
     let measured = match arguments.group {
-        Group::Store => store::measure(&folder, arguments.rounds.max(1)),
+        Group::Store => store::measure(&folder, arguments.rounds.max(1), &arguments.only),
     };
     match measured.and_then(|answer| answer.give(arguments.json.as_deref())) {
         Ok(()) => ExitCode::SUCCESS,

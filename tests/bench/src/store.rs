@@ -10,19 +10,25 @@ use snaptrak_store::{Store, Surroundings};
 use snaptrak_testkit::FixedKeyStore;
 use std::{error::Error, path::Path, sync::Arc};
 
-/// Measures every row in `folder`'s file system.
-pub(crate) fn measure(folder: &Path, rounds: usize) -> Result<Answer, Box<dyn Error>> {
+/// Measures the rows whose name contains `only`, in `folder`'s file system.
+pub(crate) fn measure(folder: &Path, rounds: usize, only: &str) -> Result<Answer, Box<dyn Error>> {
     let mut rows = Vec::new();
     let mut not_run = Vec::new();
     for callers in [1, 8] {
-        rows.push(captures::durable(folder, callers, rounds)?);
+        if captures::name(callers).contains(only) {
+            rows.push(captures::durable(folder, callers, rounds)?);
+        }
     }
     for callers in [1, 8] {
-        rows.push(notes::durable(folder, callers, rounds)?);
+        if notes::name(callers).contains(only) {
+            rows.push(notes::durable(folder, callers, rounds)?);
+        }
     }
-    match seal_loop::beside_openssl(rounds) {
-        Ok(row) => rows.push(row),
-        Err(error) => not_run.push(NotRun { name: seal_loop::NAME.to_owned(), why: error.to_string() }),
+    if seal_loop::NAME.contains(only) {
+        match seal_loop::beside_openssl(rounds) {
+            Ok(row) => rows.push(row),
+            Err(error) => not_run.push(NotRun { name: seal_loop::NAME.to_owned(), why: error.to_string() }),
+        }
     }
     Ok(Answer::new(rows, not_run))
 }

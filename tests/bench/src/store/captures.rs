@@ -22,6 +22,10 @@ const TURNS: usize = 10;
 /// What the peer reads and writes at once.
 const BUFFER_BYTES: usize = 1 << 20;
 
+pub(super) fn name(callers: usize) -> String {
+    format!("4 MB capture to durable, {callers} callers")
+}
+
 pub(super) fn durable(folder: &Path, callers: usize, rounds: usize) -> Result<Row, Box<dyn Error>> {
     let work = tempfile::tempdir_in(folder)?;
     let source = work.path().join("source");
@@ -43,7 +47,7 @@ pub(super) fn durable(folder: &Path, callers: usize, rounds: usize) -> Result<Ro
     let floor = |_: usize, _: usize| copy(&source, &next(), false).map_err(|error| error.to_string());
     let rate = |seconds: f64| megabytes / seconds;
     let row = pair(
-        &Figure { name: &format!("4 MB capture to durable, {callers} callers"), unit: "MB/s", target: None, rounds },
+        &Figure { name: &name(callers), unit: "MB/s", target: None, rounds },
         &mut || Ok(rate(seconds(|| side_by_side(callers, TURNS, &capture))?)),
         &mut || Ok(rate(seconds(|| side_by_side(callers, TURNS, &peer))?)),
         Some(&mut || Ok(rate(seconds(|| side_by_side(callers, TURNS, &floor))?))),

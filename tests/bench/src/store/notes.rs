@@ -14,6 +14,10 @@ const NOTE: &str = "Water stain below the third window, about two metres wide; t
 /// Notes of one caller in a round.
 const TURNS: usize = 200;
 
+pub(super) fn name(callers: usize) -> String {
+    format!("note to durable, {callers} callers")
+}
+
 pub(super) fn durable(folder: &Path, callers: usize, rounds: usize) -> Result<Row, Box<dyn Error>> {
     let work = tempfile::tempdir_in(folder)?;
     let store = new_store(&work.path().join("store"))?;
@@ -30,7 +34,7 @@ pub(super) fn durable(folder: &Path, callers: usize, rounds: usize) -> Result<Ro
         statement.execute([NOTE]).map(|_| ()).map_err(|error| error.to_string())
     };
     let row = pair(
-        &Figure { name: &format!("note to durable, {callers} callers"), unit: "notes/s", target: None, rounds },
+        &Figure { name: &name(callers), unit: "notes/s", target: None, rounds },
         &mut || Ok(notes / seconds(|| side_by_side(callers, TURNS, &ours))?),
         &mut || Ok(notes / seconds(|| side_by_side(callers, TURNS, &peer))?),
         None,
