@@ -164,14 +164,21 @@ fn a_folder_that_holds_something_else_is_refused() {
 /// Room for the store, some captures, and not for one more large file.
 const DISK_BYTES: u64 = 24 * 1024 * 1024;
 
+fn is_root() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    status.lines().any(|line| line.split_whitespace().take(2).eq(["Uid:", "0"]))
+}
+
 #[test]
 #[expect(clippy::print_stderr, reason = "a test that cannot run on this machine says so")]
 fn a_full_disk() {
     let station = Station::new().unwrap();
     let disk = match SmallDisk::on(&station.path("disk"), DISK_BYTES) {
         Ok(disk) => disk,
+        // The gate runs as root on Debian, where this must hold; elsewhere a disk cannot be made small.
+        Err(reason) if is_root() => panic!("no small disk on this machine: {reason}"),
         Err(reason) => {
-            eprintln!("skipped: no small disk on this machine: {reason}");
+            eprintln!("skipped: no small disk without root: {reason}");
             return;
         }
     };
