@@ -103,3 +103,46 @@ fn check(
     }
     Ok(ChainLink::new(&claims, payload_sha256))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{CaptureOptions, Config, Platform};
+    use snaptrak_testkit::FixedKeyStore;
+    use std::sync::Arc;
+
+    type Change = fn(&mut StoredReceipt, &StoredReceipt);
+
+    #[test]
+    fn whatever_does_not_hold_is_named_and_not_counted() {
+        let folder = tempfile::tempdir().unwrap();
+        let platform = Platform::system(Arc::new(FixedKeyStore::new([1; 32])));
+        let instance = SnapTrak::create(Config::new(folder.path().join("store")), platform).unwrap();
+        for text in ["one", "two"] {
+            instance.note(text, CaptureOptions::default()).unwrap();
+        }
+        let store = &instance.inner.store;
+        store.sign_pending().unwrap();
+        let receipts = store.receipts(0, 2).unwrap();
+        let key = store.signing_public_key();
+        let mut report = VerifyReport::default();
+        assert!(receipts.iter().all(|receipt| check(receipt, &key, None, &mut report).is_ok()));
+        assert_eq!(report.signed, 2);
+
+        let changes: [(&str, Change); 6] = [
+            ("receipt_unreadable", |receipt, _| receipt.payload.truncate(10)),
+            ("receipt_of_another_asset", |receipt, _| receipt.sequence += 1),
+            ("signature_unreadable", |receipt, _| receipt.signed = Some(b"no COSE".to_vec())),
+            ("signed_payload_differs", |receipt, other| receipt.signed.clone_from(&other.signed)),
+            ("signature_invalid", |receipt, _| *receipt.signed.as_mut().unwrap().last_mut().unwrap() ^= 1),
+            ("countersignature_unreadable", |receipt, _| receipt.countersigned.clone_from(&receipt.signed)),
+        ];
+        for (code, change) in changes {
+            let mut receipt = receipts[0].clone();
+            change(&mut receipt, &receipts[1]);
+            let mut report = VerifyReport::default();
+            assert_eq!(check(&receipt, &key, None, &mut report).err(), Some(code));
+            assert_eq!(report.countersigned, 0, "{code}");
+        }
+    }
+}
