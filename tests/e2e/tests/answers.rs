@@ -130,8 +130,10 @@ fn a_store_in_use() {
     let mut command = station.client.command(&["record", "--kind", "audio"]);
     let mut holder = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
     let busy = |answer: &Answer| answer.code == 8 && answer.json["code"] == "in_use";
-    assert!(patience::until(|| busy(&station.client.ask(&["status"]).unwrap())), "a second process gets its answer");
-    for arguments in [&["note", "no"][..], &["list"], &["sync"], &["init"]] {
+    // Its folder is made under the lock. Asking the store itself would race the holder for the lock, and could win.
+    let recording = || fs::read_dir(station.client.store.join("incoming")).is_ok_and(|folder| folder.count() > 0);
+    assert!(patience::until(recording), "the recording began");
+    for arguments in [&["status"][..], &["note", "no"], &["list"], &["sync"], &["init"]] {
         let answer = station.client.ask(arguments).unwrap();
         assert!(busy(&answer) || arguments[0] == "init", "{arguments:?}: {}", answer.json);
         assert_ne!(answer.code, 0);
