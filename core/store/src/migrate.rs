@@ -16,10 +16,16 @@ pub(crate) struct Migration {
 }
 
 /// From version 1; the place in the list is the version less one.
-pub(crate) const LADDER: &[Migration] = &[Migration {
-    sql: include_str!("migrations/0001_first_light.sql"),
-    sha256: "6007ee101f2cf666debdb00eccfb5ee88bfc7083ba90f273e93083b4a7f7f5f5",
-}];
+pub(crate) const LADDER: &[Migration] = &[
+    Migration {
+        sql: include_str!("migrations/0001_first_light.sql"),
+        sha256: "6007ee101f2cf666debdb00eccfb5ee88bfc7083ba90f273e93083b4a7f7f5f5",
+    },
+    Migration {
+        sql: include_str!("migrations/0002_never_lost.sql"),
+        sha256: "6d39f0b8dfa62abaec7fcdb09795454033c59ecefe61666f56f3f84d69f5d311",
+    },
+];
 
 /// The newest schema that this build knows.
 pub(crate) const NEWEST: u64 = LADDER.len() as u64;
