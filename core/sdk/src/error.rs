@@ -208,7 +208,9 @@ impl Error {
             C::WrongKey => "give the passphrase with which this store was made; nothing was changed",
             C::NeedsUser => "let the person unlock the store and call again",
             C::NotYet => "call again after the device's first unlock",
-            C::KeysLost => "keep the folder: what the organisation's key can open is not lost",
+            C::KeysLost => {
+                "keep the folder and recover from it with the organisation's recovery key; what that key opens is not lost"
+            }
             C::StorageFull => "free space on this disk and call again; what was captured before is safe",
             C::Offline => "check the address and the network and call again; captures wait safely",
             C::TlsFailed => "give the server's root certificate, or correct the device's clock",
@@ -228,8 +230,12 @@ impl Error {
             C::NoStore => "make a store first (init), or check the path",
             C::NotAStore | C::NotEmpty => "choose an empty folder for the store",
             C::StoreExists => "use the store that is there, or another folder",
-            C::Damaged => "keep the folder as it is and recover from it; nothing was deleted",
-            C::KeysetMissing => "restore the keyset folder from where it was; nothing was deleted",
+            C::Damaged => {
+                "keep the folder as it is and recover from it into a new store (recover); nothing was changed or deleted"
+            }
+            C::KeysetMissing => {
+                "restore the keyset folder from where it was, or recover with the organisation's recovery key; nothing was deleted"
+            }
             C::NotFound => "list the captures and check the id",
             C::EmptyFile => "an empty file is no evidence; capture it when it has content",
             C::IsAFolder | C::IsAFifo | C::IsADevice => "give regular files",

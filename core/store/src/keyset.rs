@@ -109,8 +109,11 @@ pub(crate) fn read(layout: &Layout, class: KeyClass, key_store: &dyn KeyStore) -
         match read_file(&path, class)? {
             Found::Whole { generation, wrapped } => match open(class, generation, &wrapped, key_store) {
                 Err(StoreError::KeysetDamaged) => answer = StoreError::KeysetDamaged,
+                // A damaged generation number, which no digest covers, looks like a wrong key: the previous file decides.
+                Err(StoreError::WrongKey) => answer = StoreError::WrongKey,
                 opened => return opened,
             },
+            Found::Damaged if matches!(answer, StoreError::WrongKey) => {}
             Found::Damaged => answer = StoreError::KeysetDamaged,
             Found::Missing => {}
         }

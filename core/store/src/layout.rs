@@ -42,6 +42,11 @@ impl Layout {
         self.root.join(CREATING)
     }
 
+    /// Not in `database/`: whoever puts back an old copy of that folder must not put back its number of openings too.
+    pub(crate) fn session(&self) -> PathBuf {
+        self.root.join("session.json")
+    }
+
     pub(crate) fn lock(&self) -> PathBuf {
         self.root.join("lock")
     }
@@ -184,8 +189,15 @@ pub(crate) fn temporary_of(path: &Path) -> PathBuf {
 }
 
 fn write_new(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    let file = write_unsynced(path, bytes)?;
+    file.sync_all().map_err(|error| StoreError::io("write a file", error))
+}
+
+/// Writes a file from its beginning and does not wait for the disk.
+pub(crate) fn write_unsynced(path: &Path, bytes: &[u8]) -> Result<File, StoreError> {
     let mut file = open_with(path, OpenOptions::new().write(true).create(true).truncate(true))?;
-    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(|error| StoreError::io("write a file", error))
+    file.write_all(bytes).map_err(|error| StoreError::io("write a file", error))?;
+    Ok(file)
 }
 
 /// Reads a small file of the store, `None` where there is none.

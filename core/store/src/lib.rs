@@ -32,6 +32,7 @@ mod request;
 mod rows;
 mod salvage;
 mod sealing;
+mod session;
 mod setting;
 mod shared_sync;
 mod show;

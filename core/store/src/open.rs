@@ -15,7 +15,7 @@ use crate::{
     lock::Lock,
     migrate, queue,
     readers::Readers,
-    setting,
+    session, setting,
     shared_sync::SharedSync,
     store::{Files, Inner},
     store_file::StoreFile,
@@ -42,8 +42,9 @@ impl Store {
         let file = StoreFile::read(&layout.store_file())?;
         let background = keyset::read(&layout, KeyClass::Background, surroundings.key_store.as_ref())?;
         let key = database_key::find(&layout.database_key(), &background)?;
-        let connection = open_database(&layout, &key, &background)?;
+        let mut connection = open_database(&layout, &key, &background)?;
         let device_id = check_identity(&connection, &file)?;
+        session::begin(&mut connection, &layout, file.generation_id)?;
         let keys = Arc::new(Keys::new(&background, surroundings.signer.clone())?);
         let files = Arc::new(Files { layout: layout.clone(), changes: Mutex::new(()), rewrites: Mutex::new(()) });
         let journal = Journal::open(&layout.journal(), Arc::clone(&surroundings.clock))?;

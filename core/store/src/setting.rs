@@ -10,6 +10,9 @@ pub(crate) const GENERATION_ID: &str = "generation_id";
 /// The device as every organisation will know it, made with the store.
 pub(crate) const DEVICE_ID: &str = "device_id";
 
+/// How often the store was opened; its second copy is a file, see `session`.
+pub(crate) const SESSION: &str = "session";
+
 /// Reads a value.
 pub(crate) fn read<T: DeserializeOwned>(connection: &Connection, name: &str) -> Result<Option<T>, StoreError> {
     let text: Option<String> =

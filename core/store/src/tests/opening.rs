@@ -1,7 +1,7 @@
 //! Each thing that can be wrong with a store has its own answer, and none of them deletes or changes anything.
 
 use super::world::{World, capture, contents, copy_folder, read_all};
-use crate::{CaptureRequest, Store, StoreError, migrate};
+use crate::{CaptureRequest, Store, StoreError, keyset, layout::Layout, migrate};
 use snaptrak_domain::{KeyClass, KeyStoreError};
 use snaptrak_testkit::FixedKeyStore;
 use std::{fs, path::Path, sync::Arc};
@@ -197,4 +197,107 @@ fn a_lost_fingerprint_is_made_again() {
     fs::remove_file(&path).unwrap();
     world.open().close().unwrap();
     assert_eq!(fs::read(&path).unwrap(), before);
+}
+
+/// The files of `database/` as they are now, to be put back later.
+fn backup(world: &World) -> tempfile::TempDir {
+    let kept = tempfile::tempdir().unwrap();
+    copy_folder(&world.path.join("database"), kept.path());
+    kept
+}
+
+#[test]
+fn a_database_from_an_old_backup_is_refused_and_nothing_of_the_folder_is_touched() {
+    let world = closed();
+    let old = backup(&world);
+    let store = world.open();
+    capture(&store, b"after the backup");
+    store.close().unwrap();
+    let new = backup(&world);
+    fs::remove_dir_all(world.path.join("database")).unwrap();
+    copy_folder(old.path(), &world.path.join("database"));
+    assert!(matches!(error(&world), StoreError::Damaged { what: "database is older than its folder" }));
+    fs::remove_dir_all(world.path.join("database")).unwrap();
+    copy_folder(new.path(), &world.path.join("database"));
+    assert_eq!(world.open().receipts(0, 10).unwrap().len(), 3);
+}
+
+#[test]
+fn a_session_file_that_is_damaged_or_behind_stops_nobody() {
+    let world = closed();
+    let file = world.path.join("session.json");
+    let behind = fs::read(&file).unwrap();
+    world.open().close().unwrap();
+    let ahead = fs::read(&file).unwrap();
+    assert_ne!(behind, ahead);
+    // Killed between the commit and the file.
+    fs::write(&file, &behind).unwrap();
+    world.open().close().unwrap();
+    for place in (0..ahead.len()).step_by(7) {
+        let mut damaged = ahead.clone();
+        damaged[place] ^= 1;
+        fs::write(&file, &damaged).unwrap();
+        world.open().close().unwrap();
+    }
+    fs::remove_file(&file).unwrap();
+    world.open().close().unwrap();
+    assert!(file.exists());
+}
+
+/// Both generations of a class, the current one newer.
+fn two_generations(world: &World, class: KeyClass) -> (std::path::PathBuf, Vec<u8>) {
+    let layout = Layout::new(&world.path);
+    let mut keyset = keyset::read(&layout, class, world.key_store.as_ref()).unwrap();
+    keyset.generation += 1;
+    keyset::write(&layout, &keyset, world.key_store.as_ref()).unwrap();
+    let path = layout.keyset(class);
+    (path.clone(), fs::read(path).unwrap())
+}
+
+fn generation(world: &World, class: KeyClass) -> Result<u64, StoreError> {
+    keyset::read(&Layout::new(&world.path), class, world.key_store.as_ref()).map(|keyset| keyset.generation)
+}
+
+#[test]
+fn a_keyset_torn_at_any_byte_gives_the_previous_generation() {
+    for class in [KeyClass::Background, KeyClass::Viewing] {
+        let world = closed();
+        let (path, whole) = two_generations(&world, class);
+        assert_eq!(generation(&world, class).unwrap(), 2);
+        for bytes in 0..whole.len() {
+            fs::write(&path, &whole[..bytes]).unwrap();
+            assert_eq!(generation(&world, class).unwrap(), 1, "{} cut at {bytes}", class.as_str());
+        }
+        fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+        let store = world.open();
+        store.unlock().unwrap();
+        store.close().unwrap();
+    }
+}
+
+#[test]
+fn a_keyset_with_a_flipped_byte_gives_a_generation_or_is_refused_and_never_other_keys() {
+    for class in [KeyClass::Background, KeyClass::Viewing] {
+        let world = closed();
+        let (path, whole) = two_generations(&world, class);
+        let keys = keyset::read(&Layout::new(&world.path), class, world.key_store.as_ref()).unwrap().keys;
+        let mut previous = 0;
+        for place in 0..whole.len() {
+            for mask in [0x01, 0xff] {
+                let mut damaged = whole.clone();
+                damaged[place] ^= mask;
+                fs::write(&path, &damaged).unwrap();
+                match keyset::read(&Layout::new(&world.path), class, world.key_store.as_ref()) {
+                    Ok(read) => {
+                        assert_eq!(read.keys, keys);
+                        previous += u32::from(read.generation == 1);
+                    }
+                    // A digit of the version: the update that it asks for would find the damage.
+                    Err(StoreError::NewerSchema { .. }) => {}
+                    Err(error) => panic!("{} byte {place}: {error}", class.as_str()),
+                }
+            }
+        }
+        assert!(previous as usize > whole.len(), "nearly every byte matters");
+    }
 }
