@@ -1,40 +1,47 @@
-//! `cargo xtask crash`: SIGKILL at random moments of capture, analysis and upload, of the client and of the server.
+//! `cargo xtask crash`: the trials in which processes, power, disks and clocks fail, and nothing acknowledged may be lost.
 //!
-//! Owns: what is killed when, and the count at the end. What a capture acknowledged (`capture --jsonl` printed its line) must
-//! be there, open with the same digest, and be verified by the server exactly once. Chance comes from a seed, so that a
-//! failing trial can be told and started again; the moment at which a signal lands is the machine's.
+//! Owns: the list of trials, how each is asked for, and what is printed of it. A trial is a file beside this one and a row of
+//! [`TRIALS`]; it refuses to know the others. Chance comes from a seed, so that a failing trial can be told and started
+//! again; the moment at which a signal lands is the machine's. A trial that this machine cannot run says so and counts as
+//! skipped, never as passed. When one does not hold, its folder is kept.
 
 mod check;
 mod evidence;
-mod kill;
+mod ground;
+mod job;
+mod kills;
+mod two_processes;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::time::Instant;
 
 use serde::Serialize;
-use snaptrak_driver::{Client, Programs, Server};
+use serde_json::{Map, Value};
 
-use self::evidence::{Acknowledged, Sources};
-use self::kill::{Chance, Lives};
+use self::ground::Ground;
 use crate::cache::Cache;
 use crate::error::{AtPath, Error, Result};
 use crate::{build, models, pictures, prerequisites, terminal};
 
-/// The account of the trial, on a server that lives as long as the trial.
-const EMAIL: &str = "crash@example.org";
-const PASSWORD: &str = "crash trial, on loopback only";
-
-/// Processes started for one kill, at most: the moment is learned after a few.
-const TRIES_A_KILL: u64 = 6;
-/// A line of progress after so many kills.
-const KILLS_BETWEEN_WORDS: u64 = 10;
+/// Kills when nothing else is asked for.
+const ROUNDS_DEFAULT: u64 = 100;
 
 /// Arguments of the command.
 #[derive(clap::Args)]
 pub(crate) struct Command {
-    /// How many processes are killed
-    #[arg(long, default_value_t = 100)]
-    rounds: u64,
+    /// How many processes are killed (100 when no other trial is asked for)
+    #[arg(long, value_name = "N")]
+    rounds: Option<u64>,
+    /// For so many seconds four processes write to one store
+    #[arg(long, value_name = "SECONDS")]
+    two_processes: Option<u64>,
+    /// Every trial, as short as in the gate
+    #[arg(long)]
+    short: bool,
+    /// Every trial, in full
+    #[arg(long, conflicts_with = "short")]
+    long: bool,
     /// Where chance begins
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -43,86 +50,176 @@ pub(crate) struct Command {
     json: Option<PathBuf>,
 }
 
-/// The result.
-#[derive(Debug, Default, Serialize)]
-struct Outcome {
-    /// Processes that were killed while they ran.
-    kills: u64,
-    /// Captures whose line was printed before the kill.
-    acknowledged: u64,
-    /// Of these, listed at the end.
-    present: u64,
-    /// Of these, opened with the digest that was acknowledged.
-    opened: u64,
-    /// Of these, verified at the server once.
-    verified_once: u64,
-    /// Captures or pieces that the server holds more than once.
-    duplicates: u64,
-    /// Acknowledged and not present, not opened or not verified.
-    lost: u64,
+/// One way to fail.
+struct Trial {
+    name: &'static str,
+    /// How much of it the gate runs.
+    short: u64,
+    /// How much of it is the full form.
+    long: u64,
+    asked: fn(&Command) -> Option<u64>,
+    run: fn(&Ground<'_>, u64) -> Result<Outcome>,
 }
 
-/// Runs the trial; an error when anything acknowledged is lost or there twice.
+const TRIALS: &[Trial] = &[
+    Trial { name: "kills", short: 12, long: 500, asked: |command| command.rounds, run: kills::run },
+    Trial {
+        name: "two_processes",
+        short: 2,
+        long: 20,
+        asked: |command| command.two_processes,
+        run: two_processes::run,
+    },
+];
+
+/// What came of a trial.
+enum Outcome {
+    /// It ran; its counts, and why it did not hold, if it did not.
+    Ran { counts: Value, broken: Option<String> },
+    /// This machine cannot run it.
+    #[cfg_attr(not(test), expect(dead_code, reason = "every trial so far runs everywhere"))]
+    NotRun { why: String },
+}
+
+impl Outcome {
+    /// A trial that ran, with the first of the conditions that did not hold.
+    fn judged(counts: &impl Serialize, conditions: &[(bool, &str)]) -> Self {
+        let broken = conditions.iter().find(|(holds, _)| !holds).map(|(_, words)| (*words).to_owned());
+        Self::Ran { counts: serde_json::to_value(counts).unwrap_or_default(), broken }
+    }
+}
+
+/// Runs the trials that were asked for; an error when one does not hold.
 pub(crate) fn run(command: &Command, cache: &Cache) -> Result<()> {
     prerequisites::ensure()?;
     models::ensure(cache)?;
     pictures::ensure(cache)?;
     let programs = build::programs()?;
     let work = cache.workspace()?;
-    let outcome = trial(command, cache, &programs, work.path())?;
-    let line = serde_json::to_string(&outcome)
-        .map_err(|source| Error::Description { path: work.path().to_owned(), source })?;
-    if let Some(file) = &command.json {
-        fs::write(file, format!("{line}\n")).at(file)?;
+    let mut account = Account { is_gate: command.short, ..Account::default() };
+    for (trial, amount) in asked(command) {
+        terminal::progress(&format!("-- {} {amount}", trial.name));
+        let folder = work.path().join(trial.name);
+        fs::create_dir(&folder).at(&folder)?;
+        let ground = Ground::new(&programs, cache, folder, command.seed);
+        let started = now();
+        let outcome = (trial.run)(&ground, amount);
+        account.add(trial.name, outcome, started);
     }
-    terminal::result(&line);
-    if outcome.lost == 0 && outcome.duplicates == 0 && outcome.acknowledged > 0 && outcome.kills >= command.rounds {
+    if let Some(file) = &command.json {
+        account.write(file)?;
+    }
+    if account.broken.is_empty() {
         return Ok(());
     }
-    let kept = work.keep();
-    let next = format!("the store and the server's data are kept in {}", kept.display());
-    Err(Error::Missing { what: "the trial did not hold".to_owned(), next })
+    let next = format!("the folders of the trials are kept in {}", work.keep().display());
+    Err(Error::Missing { what: format!("did not hold: {}", account.broken.join("; ")), next })
 }
 
-fn trial(command: &Command, cache: &Cache, programs: &Programs, work: &Path) -> Result<Outcome> {
-    let client = Client::new(programs, work).at(work)?;
-    let client = client.with_cache(&cache.path(""), &models::runtime_library(cache)?);
-    let password_file = work.join("password");
-    fs::write(&password_file, PASSWORD).at(&password_file)?;
-    let data = work.join("server");
-    let mut server = Server::start(programs, &data, "127.0.0.1:0", &[])?;
-    let address = server.address().to_owned();
-    client.tell(&["init"])?;
-    let password = password_file.to_string_lossy().into_owned();
-    client.tell(&["sign-up", "--server", &server.url, "--email", EMAIL, "--password-file", &password])?;
-
-    let mut chance = Chance::new(command.seed);
-    let sources = Sources::new(work, &pictures::files(cache)?)?;
-    let mut acknowledged = Acknowledged::default();
-    let mut outcome = Outcome::default();
-    let mut lives = Lives::default();
-    let mut told = 0;
-    // A process that ended before its kill was not killed: another one takes its place.
-    for round in 0..command.rounds.saturating_mul(TRIES_A_KILL) {
-        if outcome.kills >= command.rounds {
-            break;
-        }
-        let drawn = (&mut chance, &mut lives);
-        outcome.kills += match drawn.0.below(8) {
-            0..3 => kill::capture(&client, &sources, drawn, round, &mut acknowledged)?,
-            3 => kill::command(&client, "analyse", drawn)?,
-            4..7 => kill::command(&client, "sync", drawn)?,
-            _ => {
-                let killed = kill::server_while_syncing(&client, server, drawn)?;
-                server = Server::start(programs, &data, &address, &[])?;
-                killed
-            }
-        };
-        if outcome.kills >= told + KILLS_BETWEEN_WORDS {
-            told = outcome.kills;
-            terminal::progress(&format!("   {told} kills, {} captures acknowledged", acknowledged.len()));
-        }
+fn asked(command: &Command) -> Vec<(&'static Trial, u64)> {
+    let every = |amount: fn(&Trial) -> u64| TRIALS.iter().map(move |trial| (trial, amount(trial))).collect();
+    if command.long {
+        return every(|trial| trial.long);
     }
-    check::all(&client, &server, (EMAIL, PASSWORD), &acknowledged, &mut outcome)?;
-    Ok(outcome)
+    if command.short {
+        return every(|trial| trial.short);
+    }
+    let named: Vec<_> =
+        TRIALS.iter().filter_map(|trial| (trial.asked)(command).map(|amount| (trial, amount))).collect();
+    if named.is_empty() { vec![(&TRIALS[0], ROUNDS_DEFAULT)] } else { named }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a trial tells a person how long it took")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+/// What is told of the trials at their end.
+#[derive(Default)]
+struct Account {
+    /// The gate counts checks by closing lines as a test runner prints them; scripts want one line of JSON a trial.
+    is_gate: bool,
+    trials: Vec<Value>,
+    not_run: Vec<Value>,
+    broken: Vec<String>,
+}
+
+impl Account {
+    fn add(&mut self, name: &str, outcome: Result<Outcome>, started: Instant) {
+        let mut line = Map::from_iter([("trial".to_owned(), name.into())]);
+        let verdict = match outcome {
+            Ok(Outcome::Ran { counts, broken }) => {
+                line.extend(counts.as_object().cloned().unwrap_or_default());
+                line.insert("seconds".to_owned(), started.elapsed().as_secs().into());
+                terminal::result(&Value::Object(line.clone()).to_string());
+                self.trials.push(Value::Object(line));
+                broken
+            }
+            Ok(Outcome::NotRun { why }) => {
+                // The gate reads this line.
+                terminal::result(&format!("skipped {name}: {why}"));
+                self.not_run.push(serde_json::json!({ "name": name, "why": why }));
+                return;
+            }
+            Err(error) => Some(error.to_string()),
+        };
+        if self.is_gate {
+            let failed = u64::from(verdict.is_some());
+            terminal::result(&format!("test result: {} passed; {failed} failed", 1 - failed));
+        }
+        self.broken.extend(verdict.map(|words| format!("{name}: {words}")));
+    }
+
+    /// The counts of the kills stand at the top, where scripts look for them; every trial is in the list.
+    fn write(&self, file: &std::path::Path) -> Result<()> {
+        let kills = self.trials.iter().find(|trial| trial["trial"] == "kills");
+        let mut whole = kills.and_then(Value::as_object).cloned().unwrap_or_default();
+        whole.remove("trial");
+        whole.insert("trials".to_owned(), self.trials.clone().into());
+        whole.insert("not_run".to_owned(), self.not_run.clone().into());
+        fs::write(file, format!("{}\n", Value::Object(whole))).at(file)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Arguments {
+        #[command(flatten)]
+        command: Command,
+    }
+
+    fn names(words: &[&str]) -> Vec<(&'static str, u64)> {
+        let arguments = Arguments::try_parse_from(std::iter::once(&"crash").chain(words)).unwrap();
+        asked(&arguments.command).into_iter().map(|(trial, amount)| (trial.name, amount)).collect()
+    }
+
+    #[test]
+    fn what_is_asked_for_runs_and_nothing_else() {
+        assert_eq!(names(&[]), [("kills", ROUNDS_DEFAULT)]);
+        assert_eq!(names(&["--rounds", "7", "--seed", "3"]), [("kills", 7)]);
+        assert_eq!(names(&["--two-processes", "1"]), [("two_processes", 1)]);
+        assert_eq!(names(&["--short"]).len(), TRIALS.len());
+        assert!(names(&["--long"]).contains(&("kills", 500)));
+    }
+
+    #[test]
+    fn the_counts_of_the_kills_stand_at_the_top_and_a_skipped_trial_is_named() {
+        let mut account = Account::default();
+        let counts = serde_json::json!({ "kills": 3, "lost": 0 });
+        account.add("kills", Ok(Outcome::Ran { counts, broken: None }), now());
+        account.add("other", Ok(Outcome::NotRun { why: "cannot mount".to_owned() }), now());
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("result.json");
+        account.write(&file).unwrap();
+        let whole: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+        assert_eq!((&whole["kills"], &whole["lost"]), (&3.into(), &0.into()));
+        assert_eq!(whole["not_run"][0]["why"], "cannot mount");
+        assert!(account.broken.is_empty());
+    }
 }

@@ -17,6 +17,7 @@ pub struct Client {
     pub store: PathBuf,
     passphrase_file: PathBuf,
     environment: Vec<(String, OsString)>,
+    launcher: Vec<OsString>,
 }
 
 /// What a command answered.
@@ -37,7 +38,8 @@ impl Client {
         std::fs::write(&passphrase_file, "a passphrase for trials\n")?;
         // The command line warns of a passphrase that others can read.
         std::fs::set_permissions(&passphrase_file, std::fs::Permissions::from_mode(0o600))?;
-        Ok(Self { programs: programs.clone(), store: folder.join("store"), passphrase_file, environment: Vec::new() })
+        let (programs, store) = (programs.clone(), folder.join("store"));
+        Ok(Self { programs, store, passphrase_file, environment: Vec::new(), launcher: Vec::new() })
     }
 
     /// The same options on another store.
@@ -52,6 +54,18 @@ impl Client {
     pub fn with_passphrase_file(mut self, file: &Path) -> Self {
         self.passphrase_file = file.to_owned();
         self
+    }
+
+    /// Starts every command by way of another program, which is given the command as its last arguments (`nsenter`).
+    #[must_use]
+    pub fn through(mut self, launcher: Vec<OsString>) -> Self {
+        self.launcher = launcher;
+        self
+    }
+
+    /// A file beside the passphrase, outside of the store, for what a trial writes.
+    pub fn scratch(&self, name: &str) -> PathBuf {
+        self.passphrase_file.with_file_name(name)
     }
 
     /// Sets a variable of the environment for every command.
@@ -70,7 +84,9 @@ impl Client {
 
     /// A command with the global options set, for tests that must do something special with it.
     pub fn command<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Command {
-        let mut command = Command::new(self.programs.snaptrak());
+        let words: Vec<OsString> = self.launcher.iter().cloned().chain([self.programs.snaptrak().into()]).collect();
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]);
         command.arg("--json").arg("--store").arg(&self.store).arg("--passphrase-file").arg(&self.passphrase_file);
         command.args(arguments).envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());

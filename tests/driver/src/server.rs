@@ -60,6 +60,12 @@ impl Server {
         self.url.split("//").nth(1).unwrap_or_default()
     }
 
+    /// Kills it with SIGKILL now, for a trial that does something before the next one starts at the same address.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
     /// The server's process.
     pub fn process_id(&self) -> u32 {
         self.child.id()
@@ -68,7 +74,6 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.kill();
     }
 }

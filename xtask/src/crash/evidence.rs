@@ -1,4 +1,4 @@
-//! What is captured in the trial, and what was acknowledged of it.
+//! What is captured in the trials, and what was acknowledged of it.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -6,42 +6,48 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::kill::Chance;
+use super::ground::Chance;
 use crate::error::{AtPath, Result};
 
-/// Generated files are up to this long: most fit into a few segments, some need several pieces' worth of time to send.
-const GENERATED_BYTES_MAX: u64 = 6 * 1024 * 1024;
-
-/// Files to capture: real photos, and generated ones whose content is new each round.
+/// Files to capture, each with a content of its own: real photos with a tail that no decoder reads, and generated ones.
+/// What is there twice in a store was then taken in twice.
 pub(super) struct Sources {
     folder: PathBuf,
     photos: Vec<PathBuf>,
+    generated_bytes_max: u64,
+    made: u64,
 }
 
 impl Sources {
-    pub(super) fn new(work: &Path, photos: &[PathBuf]) -> Result<Self> {
+    pub(super) fn new(work: &Path, photos: Vec<PathBuf>, generated_bytes_max: u64) -> Result<Self> {
         let folder = work.join("sources");
         fs::create_dir_all(&folder).at(&folder)?;
-        Ok(Self { folder, photos: photos.to_vec() })
+        Ok(Self { folder, photos, generated_bytes_max, made: 0 })
     }
 
-    /// Some files for one round.
-    pub(super) fn choose(&self, chance: &mut Chance, round: u64) -> Result<Vec<PathBuf>> {
-        let mut files = Vec::new();
-        for number in 0..3 + chance.below(5) {
-            if chance.below(3) == 0 {
-                let index = chance.below(self.photos.len() as u64) as usize;
-                files.push(self.photos[index].clone());
-            } else {
-                let file = self.folder.join(format!("{round}-{number}.dat"));
-                let length = chance.below(GENERATED_BYTES_MAX).max(1);
-                let mut bytes = format!("round {round} file {number} ").into_bytes();
-                bytes.resize(length.max(bytes.len() as u64) as usize, chance.below(256) as u8);
-                fs::write(&file, bytes).at(&file)?;
-                files.push(file);
-            }
-        }
-        Ok(files)
+    /// Some files for one command.
+    pub(super) fn choose(&mut self, chance: &mut Chance) -> Result<Vec<PathBuf>> {
+        (0..3 + chance.below(5)).map(|_| self.one(chance)).collect()
+    }
+
+    /// One file.
+    pub(super) fn one(&mut self, chance: &mut Chance) -> Result<PathBuf> {
+        self.made += 1;
+        let file = self.folder.join(format!("{}.dat", self.made));
+        let own = format!("file {} of this trial", self.made).into_bytes();
+        let bytes = if chance.below(3) == 0 && !self.photos.is_empty() {
+            let photo = &self.photos[chance.below(self.photos.len() as u64) as usize];
+            let mut bytes = fs::read(photo).at(photo)?;
+            bytes.extend(own);
+            bytes
+        } else {
+            let mut bytes = own;
+            let length = chance.below(self.generated_bytes_max).max(bytes.len() as u64);
+            bytes.resize(length as usize, chance.below(256) as u8);
+            bytes
+        };
+        fs::write(&file, bytes).at(&file)?;
+        Ok(file)
     }
 }
 
@@ -50,7 +56,8 @@ impl Sources {
 pub(super) struct Acknowledged(BTreeMap<String, String>);
 
 impl Acknowledged {
-    /// Reads a line of `capture --jsonl`; a line that was cut off acknowledged nothing.
+    /// Reads a line of `capture --jsonl`, or the one object of `note` and `record`; a line that was cut off acknowledged
+    /// nothing.
     pub(super) fn add(&mut self, line: &str) {
         let Ok(answer) = serde_json::from_str::<Value>(line) else { return };
         for capture in answer["captures"].as_array().into_iter().flatten() {
@@ -58,6 +65,16 @@ impl Acknowledged {
                 self.0.insert(id.to_owned(), sha256.to_owned());
             }
         }
+    }
+
+    /// Reads many lines.
+    pub(super) fn add_all<'a>(&mut self, lines: impl IntoIterator<Item = &'a String>) {
+        lines.into_iter().for_each(|line| self.add(line));
+    }
+
+    /// Takes over what others were told.
+    pub(super) fn merge(&mut self, other: Self) {
+        self.0.extend(other.0);
     }
 
     pub(super) fn len(&self) -> usize {

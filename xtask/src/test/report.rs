@@ -37,12 +37,12 @@ impl Group {
     /// failure; one that counts nothing and succeeds is one check that passed.
     pub(super) fn counted(name: &str, succeeded: bool, counts: Counts, took: Duration) -> Self {
         let nothing_counted = counts.passed + counts.failed == 0;
-        let skipped = if counts.ignored == 0 {
-            Vec::new()
-        } else {
+        let mut skipped: Vec<Skipped> =
+            counts.skipped.into_iter().map(|(name, reason)| Skipped { name, reason }).collect();
+        if counts.ignored > 0 {
             let reason = "each says why where it is marked as ignored".to_owned();
-            vec![Skipped { name: format!("{} tests", counts.ignored), reason }]
-        };
+            skipped.push(Skipped { name: format!("{} tests", counts.ignored), reason });
+        }
         Self {
             name: name.to_owned(),
             passed: counts.passed + u64::from(succeeded && nothing_counted),

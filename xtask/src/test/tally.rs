@@ -7,11 +7,13 @@ use crate::error::{Error, Result};
 use crate::terminal;
 
 /// Tests counted in a program's output.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Counts {
     pub(super) passed: u64,
     pub(super) failed: u64,
     pub(super) ignored: u64,
+    /// What a program says that it did not run, and why.
+    pub(super) skipped: Vec<(String, String)>,
 }
 
 /// Runs to the end; whether it succeeded, and what it counted.
@@ -31,8 +33,11 @@ pub(super) fn run(command: &mut Command) -> Result<(bool, Counts)> {
 }
 
 impl Counts {
-    /// Adds a line of the form `test result: ok. 3 passed; 0 failed; 1 ignored; ...`.
+    /// Adds a line of the form `test result: ok. 3 passed; 0 failed; 1 ignored; ...` or `skipped NAME: WHY`.
     fn add(&mut self, line: &str) {
+        if let Some((name, why)) = line.strip_prefix("skipped ").and_then(|rest| rest.split_once(": ")) {
+            self.skipped.push((name.to_owned(), why.to_owned()));
+        }
         let Some(rest) = line.trim_start().strip_prefix("test result: ") else { return };
         for part in rest.split(['.', ';']) {
             let mut words = part.split_whitespace();
@@ -61,7 +66,9 @@ mod tests {
         counts.add("test result: FAILED. 3 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1.5s");
         counts.add("test some::name ... ok");
         counts.add("9 passed");
-        assert_eq!(counts, Counts { passed: 17, failed: 2, ignored: 1 });
+        counts.add("skipped power_cuts: this machine mounts nothing");
+        let skipped = vec![("power_cuts".to_owned(), "this machine mounts nothing".to_owned())];
+        assert_eq!(counts, Counts { passed: 17, failed: 2, ignored: 1, skipped });
     }
 
     #[test]

@@ -1,0 +1,116 @@
+//! SIGKILL at random moments of capture, notes, recordings, analysis and upload, of the client and of the server.
+//!
+//! What was acknowledged must be there, open with the same digest, and be verified by the server exactly once.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::Outcome;
+use super::check::{self, Tally};
+use super::evidence::Acknowledged;
+use super::ground::{Chance, Ground, Site};
+use super::job::{self, Job};
+use crate::error::Result;
+use crate::terminal;
+
+/// What a command is expected to take before the first one was watched: opening takes some 200 ms, half of it the
+/// passphrase; the work that must not be lost comes after.
+const EXPECTED_MS: u64 = 800;
+/// A command is never expected to end sooner than its store opens, nor to take longer than anyone would watch.
+const EXPECTED_MS_RANGE: std::ops::RangeInclusive<u64> = 250..=5_000;
+
+/// Processes started for one kill, at most: the moment is learned after a few.
+const TRIES_A_KILL: u64 = 6;
+/// A line of progress after so many kills.
+const KILLS_BETWEEN_WORDS: u64 = 10;
+
+/// Generated files are up to this long: most fit into a few segments, some need several pieces' worth of time to send.
+const GENERATED_BYTES_MAX: u64 = 6 * 1024 * 1024;
+/// Recordings are up to this long: some have a finished piece when they are killed.
+const RECORD_BYTES_MAX: u64 = 40 * 1024 * 1024;
+
+#[derive(Serialize)]
+struct Counts {
+    /// Processes that were killed while they ran.
+    kills: u64,
+    #[serde(flatten)]
+    tally: Tally,
+}
+
+/// How long the commands take, learned from watching them: a kill after the end kills nothing, and kills before the work
+/// begins prove little, so that the moment is drawn over what the command is expected to take.
+#[derive(Default)]
+pub(super) struct Lives(BTreeMap<&'static str, u64>);
+
+impl Lives {
+    /// A random moment in the life of a command.
+    pub(super) fn draw(&self, command: &'static str, chance: &mut Chance) -> Duration {
+        let expected_ms = self.0.get(command).copied().unwrap_or(EXPECTED_MS);
+        Duration::from_millis(chance.below(expected_ms))
+    }
+
+    /// Learns from a command that was interrupted after this time, or had ended before.
+    pub(super) fn learn(&mut self, command: &'static str, lived: Duration, was_running: bool) {
+        let expected_ms = self.0.get(command).copied().unwrap_or(EXPECTED_MS);
+        let lived_ms = u64::try_from(lived.as_millis()).unwrap_or(u64::MAX);
+        let learned_ms = if was_running { expected_ms + lived_ms / 8 } else { (expected_ms + lived_ms) / 2 };
+        self.0.insert(command, learned_ms.clamp(*EXPECTED_MS_RANGE.start(), *EXPECTED_MS_RANGE.end()));
+    }
+}
+
+pub(super) fn run(ground: &Ground<'_>, rounds: u64) -> Result<Outcome> {
+    let mut site = ground.site(ground.client()?)?;
+    let (mut chance, mut sources) = (ground.chance(), ground.sources(GENERATED_BYTES_MAX)?);
+    let (mut acknowledged, mut lives) = (Acknowledged::default(), Lives::default());
+    let (mut kills, mut told) = (0, 0);
+    // A process that ended before its kill was not killed: another one takes its place.
+    for _ in 0..rounds.saturating_mul(TRIES_A_KILL) {
+        if kills >= rounds {
+            break;
+        }
+        let job = Job::draw(&mut chance, &mut sources, RECORD_BYTES_MAX)?;
+        kills += if matches!(job, Job::Sync) && chance.below(4) == 0 {
+            kill_server_and_client(&mut site, (&mut chance, &mut lives))?
+        } else {
+            kill_client(&site, &job, (&mut chance, &mut lives), &mut acknowledged)?
+        };
+        if kills >= told + KILLS_BETWEEN_WORDS {
+            told = kills;
+            terminal::progress(&format!("   {told} kills, {} captures acknowledged", acknowledged.len()));
+        }
+    }
+    let counts = Counts { kills, tally: check::all(&site, &acknowledged)? };
+    let [lost, duplicates, tried] = counts.tally.conditions();
+    Ok(Outcome::judged(&counts, &[lost, duplicates, tried, (kills >= rounds, "too few processes were killed")]))
+}
+
+fn kill_client(
+    site: &Site,
+    job: &Job,
+    (chance, lives): (&mut Chance, &mut Lives),
+    acknowledged: &mut Acknowledged,
+) -> Result<u64> {
+    let mut running = job.start(&site.client)?;
+    let life = lives.draw(job.name(), chance);
+    job::wait(life);
+    let was_running = running.kill()?;
+    acknowledged.add_all(&running.end()?.lines);
+    lives.learn(job.name(), life, was_running);
+    Ok(u64::from(was_running))
+}
+
+/// Kills the server while the client syncs, then the client.
+fn kill_server_and_client(site: &mut Site, (chance, lives): (&mut Chance, &mut Lives)) -> Result<u64> {
+    let mut running = Job::Sync.start(&site.client)?;
+    job::wait(lives.draw("sync", chance));
+    let later = lives.draw("sync", chance) / 4;
+    let mut was_running = Ok(false);
+    site.kill_server(|| {
+        job::wait(later);
+        was_running = running.kill();
+    })?;
+    running.end()?;
+    Ok(1 + u64::from(was_running?))
+}
