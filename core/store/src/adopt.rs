@@ -147,7 +147,7 @@ impl Store {
             pieces,
         };
         metadata.capture.interrupted = true;
-        let bytes = self.close_envelope(&mut envelope, &metadata.capture, &data_key, &asset)?;
+        let bytes = self.inner.sealer.close_envelope(&mut envelope, &metadata.capture, &data_key, &asset)?;
         layout::replace_file(&folder.join(layout::ENVELOPE_NAME), &bytes)?;
         Ok(Some((metadata, data_key, asset)))
     }

@@ -9,7 +9,7 @@ use crate::{
     CaptureRequest, Captured, Store, StoreError,
     capture_rows::{self, NewCapture, Place, Witness},
     content::{self, Content},
-    exif, journal, layout,
+    exif, layout,
     sealing::{self, SealedAsset, Source},
 };
 use snaptrak_domain::{
@@ -93,9 +93,8 @@ impl Store {
     fn capture_row(&self, draft: Draft, plain: &[u8]) -> Result<Captured, StoreError> {
         let (sealed, piece) = sealing::seal_inline(plain, &draft.data_key, draft.asset_id, self.random())?;
         let asset = SealedAsset { bytes: piece.bytes, sha256: piece.sha256, pieces: vec![piece] };
-        let envelope = self.closed_envelope(&draft.metadata, draft.asset_id, &draft.data_key, &asset)?;
-        let line = journal::note_line(&envelope, &sealed);
-        self.commit(draft, asset, Place::Row { envelope, piece: sealed }, Some(line))
+        let envelope = self.inner.sealer.closed_envelope(&draft.metadata, draft.asset_id, &draft.data_key, &asset)?;
+        self.commit(draft, asset, Place::Row { envelope, piece: sealed })
     }
 
     fn capture_files(&self, draft: Draft, source: &mut Source<'_>) -> Result<Captured, StoreError> {
@@ -109,7 +108,7 @@ impl Store {
                 return Err(error);
             }
         };
-        let result = self.commit(draft, sealed, Place::Incoming, None);
+        let result = self.commit(draft, sealed, Place::Incoming);
         if result.as_ref().is_err_and(was_not_committed) {
             remove_unfinished(&folder);
         }
@@ -118,7 +117,7 @@ impl Store {
 
     fn seal_folder(&self, folder: &Path, draft: &Draft, source: &mut Source<'_>) -> Result<SealedAsset, StoreError> {
         let asset = sealing::seal_files(folder, source, &draft.data_key, draft.asset_id, self.random())?;
-        let envelope = self.closed_envelope(&draft.metadata, draft.asset_id, &draft.data_key, &asset)?;
+        let envelope = self.inner.sealer.closed_envelope(&draft.metadata, draft.asset_id, &draft.data_key, &asset)?;
         // Also syncs the folder, and with it the names of the pieces.
         layout::replace_file(&folder.join(layout::ENVELOPE_NAME), &envelope)?;
         self.sync_incoming()?;
@@ -130,13 +129,7 @@ impl Store {
         self.inner.incoming_sync.wait(|| layout::sync_folder(&incoming))
     }
 
-    fn commit(
-        &self,
-        draft: Draft,
-        asset: SealedAsset,
-        place: Place,
-        journal_line: Option<Vec<u8>>,
-    ) -> Result<Captured, StoreError> {
+    fn commit(&self, draft: Draft, asset: SealedAsset, place: Place) -> Result<Captured, StoreError> {
         let Draft { metadata, asset_id, data_key } = draft;
         let new = NewCapture {
             asset_id,
@@ -148,8 +141,12 @@ impl Store {
             now: self.clock().now(),
             metadata: metadata.clone(),
         };
-        let state =
-            self.inner.writer.write(journal_line, move |transaction| capture_rows::insert(transaction, &new))?;
+        let state = self.write_with_lines(move |transaction, lines| {
+            if let Place::Row { envelope, piece } = &new.place {
+                lines.note(envelope, piece);
+            }
+            capture_rows::insert(transaction, &new)
+        })?;
         self.inner.keys.remember(asset_id, data_key);
         tracing::info!(capture_id = %metadata.capture_id, %asset_id, bytes = asset.bytes, "captured");
         Ok(Captured {

@@ -1,5 +1,8 @@
 //! What can wait until nobody does: signing receipts, and moving finished assets from `incoming/` to `assets/`.
 //!
+//! Owns the order of the chores and how much of them is done in one run. Each is a [`Chore`] of its own, and none of them
+//! knows the others.
+//!
 //! A move is one rename, then syncs of the folders, then the row. Killed in between, the row still says `in_incoming` and the
 //! next batch finds the folder where it already is.
 
@@ -9,7 +12,7 @@ use crate::{
     layout::{self, Layout},
     receipts, rows,
     store::Files,
-    writer::Chores,
+    writer::{Chores, WriteSide},
 };
 use rusqlite::{Connection, TransactionBehavior};
 use snaptrak_domain::AssetId;
@@ -23,29 +26,65 @@ const MOVES_MAX: usize = 32;
 pub(crate) const TO_MOVE: &str = "SELECT id FROM asset INDEXED BY asset_in_incoming
   WHERE in_incoming = 1 AND closed = 1 ORDER BY id LIMIT ?1";
 
-/// The chores of a store.
+/// One thing that can wait.
+pub(crate) trait Chore: Send {
+    /// Does one small batch (a few milliseconds, during which a new capture waits); whether something is left to do.
+    fn run(&mut self, side: &mut WriteSide) -> Result<bool, StoreError>;
+}
+
+/// The chores of a store, in the order in which they are done: what a later one needs comes first.
 pub(crate) struct StoreChores {
-    files: Arc<Files>,
-    keys: Arc<Keys>,
+    list: Vec<Box<dyn Chore>>,
+    /// The chore with which the next run begins.
+    next: usize,
 }
 
 impl StoreChores {
-    pub(crate) fn new(files: Arc<Files>, keys: Arc<Keys>) -> Self {
-        Self { files, keys }
+    pub(crate) fn new(list: Vec<Box<dyn Chore>>) -> Self {
+        Self { list, next: 0 }
     }
 }
 
 impl Chores for StoreChores {
-    fn run(&mut self, connection: &mut Connection) -> Result<bool, StoreError> {
+    /// One batch of each chore; a run that is broken off because someone waits is taken up where it stopped. A chore that
+    /// fails waits for the next group, and holds up no other: nothing that is durable depends on it.
+    fn run(&mut self, side: &mut WriteSide, someone_waits: &dyn Fn() -> bool) -> bool {
+        let mut left = false;
+        for done in 0..self.list.len() {
+            if done > 0 && someone_waits() {
+                return true;
+            }
+            let place = self.next;
+            self.next = (place + 1) % self.list.len();
+            match self.list[place].run(side) {
+                Ok(more) => left |= more,
+                Err(error) => tracing::warn!(%error, "a chore waits for another time"),
+            }
+        }
+        left
+    }
+}
+
+/// Signs receipts.
+pub(crate) struct Sign(pub(crate) Arc<Keys>);
+
+impl Chore for Sign {
+    fn run(&mut self, side: &mut WriteSide) -> Result<bool, StoreError> {
         // A hardware signer takes its time, and the writer must not wait for it: `Store::sign_pending` does, on a caller's
         // thread.
-        let signed = if self.keys.signer.is_hardware() {
-            0
-        } else {
-            receipts::sign_batch(connection, self.keys.signer.as_ref())?
-        };
-        let moved = move_batch(connection, &self.files)?;
-        Ok(signed == receipts::BATCH_MAX || moved == MOVES_MAX)
+        if self.0.signer.is_hardware() {
+            return Ok(false);
+        }
+        Ok(receipts::sign_batch(side, self.0.signer.as_ref())? == receipts::BATCH_MAX)
+    }
+}
+
+/// Moves what is complete from `incoming/` to `assets/`.
+pub(crate) struct Move(pub(crate) Arc<Files>);
+
+impl Chore for Move {
+    fn run(&mut self, side: &mut WriteSide) -> Result<bool, StoreError> {
+        Ok(move_batch(&mut side.connection, &self.0)? == MOVES_MAX)
     }
 }
 

@@ -3,25 +3,22 @@
 //! Owns where an envelope lies (a file beside its pieces, or the row of a note) and how its data key is had: from memory if
 //! the capture is recent, else with the viewing key. Sealed pieces never change here.
 
-use crate::{Store, StoreError, journal, layout, rows, sealing::SealedAsset};
+use crate::{
+    Store, StoreError, layout, rows,
+    sealer::{Sealer, Wrappable, usable},
+    sealing::SealedAsset,
+};
 use rusqlite::params;
 use snaptrak_domain::{
-    AssetId, CaptureMetadata, OrganisationId, PieceDigest, Rendition, SealedMetadata, Sha256Digest,
+    AssetId, CaptureMetadata, PieceDigest, Random, Rendition, SealedMetadata, Sha256Digest,
     queue_store::{self, OutgoingEnvelope},
 };
 use snaptrak_seal::{
-    DataKey, Envelope, EnvelopeError, EnvelopeReceipts, KemAlgorithm, NewEnvelope, Recipient, RecipientPublicKey,
-    RecipientRole, SealedPiece, UntrustedEnvelope, Wrap, WrapError, envelope::ENVELOPE_BYTES_MAX,
+    DataKey, Envelope, EnvelopeError, EnvelopeReceipts, NewEnvelope, Recipient, RecipientRole, SealedPiece,
+    UntrustedEnvelope, Wrap, WrapError, envelope::ENVELOPE_BYTES_MAX,
 };
 
-/// A recipient that can be wrapped for.
-struct Wrappable {
-    recipient: Recipient,
-    organisation_id: OrganisationId,
-    public: RecipientPublicKey,
-}
-
-impl Store {
+impl Sealer {
     /// An open envelope without pieces, wrapped for the device and everyone else who is known.
     pub(crate) fn new_envelope(
         &self,
@@ -29,22 +26,23 @@ impl Store {
         asset_id: AssetId,
         data_key: &DataKey,
     ) -> Result<Envelope, StoreError> {
-        let recipients = self.wrappable();
+        let known = self.known();
         let new = NewEnvelope {
-            organisation_id: recipients.first().map(|recipient| recipient.organisation_id),
+            organisation_id: known.wrappable.first().map(|recipient| recipient.organisation_id),
             device_id: metadata.device_id,
             capture_id: metadata.capture_id,
             asset_id,
             rendition: Rendition::Original,
             created_ms: metadata.created.unix_ms,
         };
+        let random = self.random.as_ref();
         let sealed = SealedMetadata { capture: metadata.clone(), pieces: Vec::new(), bytes: 0, sha256: None };
-        let mut envelope = Envelope::create(new, &sealed, data_key, self.random()).map_err(envelope_failed)?;
-        let media = &self.inner.keys.media_public;
-        let device = Wrap::seal(data_key, media, Recipient::Device, asset_id, self.random()).map_err(wrap_failed)?;
+        let mut envelope = Envelope::create(new, &sealed, data_key, random).map_err(envelope_failed)?;
+        let media = &self.keys.media_public;
+        let device = Wrap::seal(data_key, media, Recipient::Device, asset_id, random).map_err(wrap_failed)?;
         envelope.add_wrap(device).map_err(envelope_failed)?;
-        for recipient in &recipients {
-            add_wrap(&mut envelope, recipient, data_key, self)?;
+        for recipient in &known.wrappable {
+            add_wrap(&mut envelope, recipient, data_key, random)?;
         }
         Ok(envelope)
     }
@@ -74,16 +72,12 @@ impl Store {
     ) -> Result<Vec<u8>, StoreError> {
         let sealed = sealed_metadata(metadata, &asset.pieces, Some(asset.sha256));
         envelope.close().map_err(envelope_failed)?;
-        envelope.set_metadata(&sealed, data_key, self.random()).map_err(envelope_failed)?;
+        envelope.set_metadata(&sealed, data_key, self.random.as_ref()).map_err(envelope_failed)?;
         envelope.to_bytes(data_key).map_err(envelope_failed)
     }
+}
 
-    /// The recipients of now whose keys can be used. A key that cannot must never stop a capture.
-    fn wrappable(&self) -> Vec<Wrappable> {
-        let recipients = self.inner.recipients.read().expect("no one panics while holding this lock");
-        usable(&recipients)
-    }
-
+impl Store {
     /// The exact bytes of an asset's envelope.
     pub(crate) fn envelope_bytes(&self, asset_id: AssetId) -> Result<Vec<u8>, StoreError> {
         let inline: Option<Option<Vec<u8>>> = self.read(|connection| {
@@ -157,9 +151,9 @@ impl Store {
         })?;
         match inline {
             Some(piece) => {
-                let line = journal::note_line(&bytes, &piece);
                 let row = bytes.clone();
-                self.inner.writer.write(Some(line), move |transaction| {
+                self.write_with_lines(move |transaction, lines| {
+                    lines.note(&row, &piece);
                     let sql = "UPDATE asset SET envelope = ?2 WHERE id = ?1";
                     rows::change(transaction, sql, params![asset_id.as_bytes(), row]).map(|_| ())
                 })?;
@@ -182,12 +176,12 @@ impl Store {
         let parsed = UntrustedEnvelope::parse(&bytes).map_err(envelope_failed)?;
         let mut missing = usable(recipients);
         missing.retain(|one| {
-            let known = |wrap: &Wrap| wrap.recipient == one.recipient.role() && wrap.key_id == one.public.key_id();
+            let known = |wrap: &Wrap| wrap.recipient == one.recipient.role() && wrap.key_id == one.key_id;
             !parsed.claims().wraps.iter().any(known)
         });
         if !missing.is_empty() {
             bytes = self.rewrite_envelope(asset_id, |envelope, data_key| {
-                missing.iter().try_for_each(|recipient| add_wrap(envelope, recipient, data_key, self))
+                missing.iter().try_for_each(|recipient| add_wrap(envelope, recipient, data_key, self.random()))
             })?;
         }
         Ok(OutgoingEnvelope { bytes, device_receipt: self.device_receipt(asset_id)? })
@@ -254,37 +248,15 @@ pub(crate) fn sealed_metadata(
     }
 }
 
-/// Recipients whose keys this version can use, all of the first one's organisation: an envelope names only one.
-fn usable(recipients: &[queue_store::Recipient]) -> Vec<Wrappable> {
-    let organisation = recipients.first().map(|recipient| recipient.organisation_id);
-    let one = |recipient: &queue_store::Recipient| {
-        let algorithm = [KemAlgorithm::XWing, KemAlgorithm::X25519];
-        let algorithm = algorithm.into_iter().find(|known| known.as_str() == recipient.algorithm);
-        let public = RecipientPublicKey::from_bytes(algorithm?, &recipient.public).ok()?;
-        let organisation_id = recipient.organisation_id;
-        let recipient = match recipient.role {
-            queue_store::RecipientRole::Organisation => Recipient::Organisation(organisation_id),
-            queue_store::RecipientRole::Recovery => Recipient::Recovery(organisation_id),
-        };
-        Some(Wrappable { recipient, organisation_id, public })
-    };
-    let wrappable: Vec<Wrappable> =
-        recipients.iter().filter(|recipient| Some(recipient.organisation_id) == organisation).filter_map(one).collect();
-    if wrappable.len() < recipients.len() {
-        tracing::warn!(known = recipients.len(), usable = wrappable.len(), "some recipients' keys cannot be used");
-    }
-    wrappable
-}
-
 fn add_wrap(
     envelope: &mut Envelope,
     recipient: &Wrappable,
     data_key: &DataKey,
-    store: &Store,
+    random: &dyn Random,
 ) -> Result<(), StoreError> {
     let asset_id = envelope.content().asset_id;
     envelope.enrol(recipient.organisation_id).map_err(envelope_failed)?;
-    let wrap = Wrap::seal(data_key, &recipient.public, recipient.recipient, asset_id, store.random());
+    let wrap = Wrap::seal(data_key, &recipient.public, recipient.recipient, asset_id, random);
     envelope.add_wrap(wrap.map_err(wrap_failed)?).map_err(envelope_failed)
 }
 
@@ -303,7 +275,8 @@ pub(crate) fn envelope_failed(error: EnvelopeError) -> StoreError {
     }
 }
 
-fn wrap_failed(error: WrapError) -> StoreError {
+/// An error of a wrap in the words of the store.
+pub(crate) fn wrap_failed(error: WrapError) -> StoreError {
     match error {
         WrapError::Random(error) => StoreError::Random(error),
         WrapError::UnusableKey => StoreError::Seal { what: "wrap" },

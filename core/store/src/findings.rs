@@ -2,6 +2,7 @@
 
 use crate::{
     Store, StoreError,
+    journal::Entry,
     queue::{derive, end, enqueue, send_again, step_row},
     rows,
 };
@@ -32,7 +33,8 @@ impl Store {
                 Ok((finding.task, finding.model_id.clone(), body))
             })
             .collect::<Result<Vec<_>, StoreError>>()?;
-        self.write(move |tx| {
+        let entry = Entry::Findings { capture_id, asset_id, findings: findings.to_vec(), found_ms: now };
+        self.write_journaled(vec![entry], move |tx| {
             for (task, model_id, body) in &bodies {
                 rows::change(
                     tx,

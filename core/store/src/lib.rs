@@ -31,6 +31,7 @@ mod recording;
 mod request;
 mod rows;
 mod salvage;
+mod sealer;
 mod sealing;
 mod session;
 mod setting;

@@ -5,7 +5,8 @@
 //! deleted on the way.
 
 use crate::{
-    Store, StoreError, Surroundings, chores,
+    Store, StoreError, Surroundings,
+    chores::{Move, Sign, StoreChores},
     connection::{self, Access},
     database_key,
     journal::Journal,
@@ -15,17 +16,18 @@ use crate::{
     lock::Lock,
     migrate, queue,
     readers::Readers,
+    sealer::Sealer,
     session, setting,
     shared_sync::SharedSync,
     store::{Files, Inner},
     store_file::StoreFile,
-    writer::Writer,
+    writer::{WriteSide, Writer},
 };
 use rusqlite::Connection;
 use snaptrak_domain::{DeviceId, KeyClass, Secret, StoreId};
 use std::{
     path::Path,
-    sync::{Arc, Mutex, RwLock},
+    sync::{Arc, Mutex},
 };
 
 impl Store {
@@ -47,16 +49,17 @@ impl Store {
         session::begin(&mut connection, &layout, file.generation_id)?;
         let keys = Arc::new(Keys::new(&background, surroundings.signer.clone())?);
         let files = Arc::new(Files { layout: layout.clone(), changes: Mutex::new(()), rewrites: Mutex::new(()) });
-        let journal = Journal::open(&layout.journal(), Arc::clone(&surroundings.clock))?;
-        let chores = chores::StoreChores::new(Arc::clone(&files), Arc::clone(&keys));
+        let sealer = Arc::new(Sealer::new(Arc::clone(&keys), Arc::clone(&surroundings.random), device_id));
+        let journal = Journal::new(layout.journal(), Arc::clone(&surroundings.clock), Arc::clone(&sealer));
+        let chores = StoreChores::new(vec![Box::new(Sign(Arc::clone(&keys))), Box::new(Move(Arc::clone(&files)))]);
         let store = Self {
             inner: Arc::new(Inner {
                 files,
                 keys,
                 device_id,
-                writer: Writer::start(connection, journal, Box::new(chores))?,
+                writer: Writer::start(WriteSide { connection, journal }, Box::new(chores))?,
                 readers: Readers::new(layout.database(), key),
-                recipients: RwLock::new(Vec::new()),
+                sealer,
                 incoming_sync: SharedSync::new(),
                 surroundings,
                 lock: Mutex::new(Some(Arc::new(lock))),

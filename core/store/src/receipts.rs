@@ -1,7 +1,12 @@
 //! Receipts: the place in the chain is taken in the capture's transaction, the signature follows whenever the signer can.
 
-use crate::{Store, StoreError, rows};
-use rusqlite::{Connection, TransactionBehavior, params};
+use crate::{
+    Store, StoreError,
+    journal::{Base64, Entry, Lines},
+    rows,
+    writer::WriteSide,
+};
+use rusqlite::{Connection, params};
 use snaptrak_domain::{AssetId, Sha256Digest, Signer};
 use snaptrak_seal::{FIRST_PREVIOUS, ReceiptClaims, sha256, sign_receipt};
 
@@ -45,44 +50,86 @@ pub(crate) fn take_place(
     Ok(())
 }
 
-/// Signs a batch within the writer's connection; how many.
-pub(crate) fn sign_batch(connection: &mut Connection, signer: &dyn Signer) -> Result<usize, StoreError> {
-    let signed = sign_all(&unsigned(connection)?, signer)?;
-    if !signed.is_empty() {
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        save(&transaction, &signed)?;
-        transaction.commit()?;
-    }
-    Ok(signed.len())
+/// A receipt that has a place and no signature.
+struct Unsigned {
+    sequence: u64,
+    asset_id: AssetId,
+    payload: Vec<u8>,
 }
 
-fn unsigned(connection: &Connection) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
+/// A receipt that was just signed.
+struct Signed {
+    receipt: Unsigned,
+    signed: Vec<u8>,
+}
+
+/// Signs a batch on the writer's side; how many.
+pub(crate) fn sign_batch(side: &mut WriteSide, signer: &dyn Signer) -> Result<usize, StoreError> {
+    let signed = sign_all(unsigned(&side.connection)?, signer)?;
+    let count = signed.len();
+    if count > 0 {
+        side.transact(|transaction, lines| save(transaction, lines, signed))?;
+    }
+    Ok(count)
+}
+
+fn unsigned(connection: &Connection) -> Result<Vec<Unsigned>, StoreError> {
     rows::all(
         connection,
-        "SELECT sequence, payload FROM receipt WHERE signed IS NULL ORDER BY sequence LIMIT ?1",
+        "SELECT sequence, asset_id, payload FROM receipt WHERE signed IS NULL ORDER BY sequence LIMIT ?1",
         [rows::signed(BATCH_MAX as u64)?],
-        |row| Ok((rows::count(row, 0)?, row.get(1)?)),
+        |row| Ok(Unsigned { sequence: rows::count(row, 0)?, asset_id: rows::asset_id(row, 1)?, payload: row.get(2)? }),
     )
 }
 
-fn sign_all(unsigned: &[(u64, Vec<u8>)], signer: &dyn Signer) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
-    let sign = |(sequence, payload): &(u64, Vec<u8>)| {
-        let signed = sign_receipt(payload, signer).map_err(|_| StoreError::Seal { what: "receipt" })?;
-        Ok((*sequence, signed))
+fn sign_all(unsigned: Vec<Unsigned>, signer: &dyn Signer) -> Result<Vec<Signed>, StoreError> {
+    let sign = |receipt: Unsigned| {
+        let signed = sign_receipt(&receipt.payload, signer).map_err(|_| StoreError::Seal { what: "receipt" })?;
+        Ok(Signed { receipt, signed })
     };
-    unsigned.iter().map(sign).collect()
+    unsigned.into_iter().map(sign).collect()
 }
 
-fn save(transaction: &Connection, signed: &[(u64, Vec<u8>)]) -> Result<(), StoreError> {
-    for (sequence, signed) in signed {
-        rows::change(
+fn save(transaction: &Connection, lines: &mut Lines, signed: Vec<Signed>) -> Result<(), StoreError> {
+    for Signed { receipt, signed } in signed {
+        let changed = rows::change(
             transaction,
             // The first signature stays: another one of the same payload would be as good, and different.
             "UPDATE receipt SET signed = ?2 WHERE sequence = ?1 AND signed IS NULL",
-            params![rows::signed(*sequence)?, signed],
+            params![rows::signed(receipt.sequence)?, signed],
         )?;
+        if changed == 1 {
+            lines.entry(&Entry::Receipt {
+                asset_id: receipt.asset_id,
+                sequence: receipt.sequence,
+                payload: Base64(receipt.payload),
+                signed: Some(Base64(signed)),
+                countersigned: None,
+                countersigned_ms: None,
+            });
+        }
     }
     Ok(())
+}
+
+/// The journal's entry of a receipt as its row stands.
+pub(crate) fn entry(connection: &Connection, asset_id: AssetId) -> Result<Entry, StoreError> {
+    rows::first(
+        connection,
+        "SELECT sequence, payload, signed, countersigned, countersigned_ms FROM receipt WHERE asset_id = ?1",
+        [asset_id.as_bytes()],
+        |row| {
+            Ok(Entry::Receipt {
+                asset_id,
+                sequence: rows::count(row, 0)?,
+                payload: Base64(row.get(1)?),
+                signed: row.get::<_, Option<Vec<u8>>>(2)?.map(Base64),
+                countersigned: row.get::<_, Option<Vec<u8>>>(3)?.map(Base64),
+                countersigned_ms: rows::unix_ms_or_none(row, 4)?,
+            })
+        },
+    )?
+    .ok_or(StoreError::Missing { what: "receipt" })
 }
 
 impl Store {
@@ -91,10 +138,10 @@ impl Store {
     pub fn sign_pending(&self) -> Result<u64, StoreError> {
         let mut total = 0;
         loop {
-            let signed = sign_all(&self.read(unsigned)?, self.inner.keys.signer.as_ref())?;
+            let signed = sign_all(self.read(unsigned)?, self.inner.keys.signer.as_ref())?;
             let count = signed.len();
             if count > 0 {
-                self.write(move |transaction| save(transaction, &signed))?;
+                self.write_with_lines(move |transaction, lines| save(transaction, lines, signed))?;
             }
             total += count as u64;
             if count < BATCH_MAX {

@@ -76,7 +76,7 @@ impl Store {
         let metadata = self.new_metadata(request, unknown, EmbeddedMetadata::default())?;
         let asset_id = AssetId::new(metadata.created.unix_ms, self.random())?;
         let data_key = DataKey::generate(self.random())?;
-        let envelope = self.new_envelope(&metadata, asset_id, &data_key)?;
+        let envelope = self.inner.sealer.new_envelope(&metadata, asset_id, &data_key)?;
         let folder = self.layout().incoming_asset(asset_id);
         layout::create_folder(&folder)?;
         let begun = self.begin(&folder, &envelope, &metadata, &data_key);
@@ -235,7 +235,8 @@ impl Recording {
         let mut sha256 = [0; 32];
         sha256.copy_from_slice(self.digest.clone().finish().as_ref());
         let asset = SealedAsset { pieces: self.pieces.clone(), bytes: self.bytes, sha256: Sha256Digest(sha256) };
-        let bytes = self.store.close_envelope(&mut self.envelope, &self.metadata, &self.data_key, &asset)?;
+        let bytes =
+            self.store.inner.sealer.close_envelope(&mut self.envelope, &self.metadata, &self.data_key, &asset)?;
         self.replace_envelope(&bytes)?;
         let captured = self.store.close_recording(self.metadata.clone(), self.asset_id, asset, &self.data_key)?;
         Ok((captured, last))

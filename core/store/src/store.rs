@@ -1,11 +1,19 @@
 //! The handle: what every other file of this crate reaches the database, time, chance and keys through.
 
 use crate::{
-    StoreError, keys::Keys, layout::Layout, lock::Lock, readers::Readers, shared_sync::SharedSync, writer::Writer,
+    StoreError,
+    journal::{Entry, Lines},
+    keys::Keys,
+    layout::Layout,
+    lock::Lock,
+    readers::Readers,
+    sealer::Sealer,
+    shared_sync::SharedSync,
+    writer::Writer,
 };
 use rusqlite::{Connection, Transaction};
 use snaptrak_domain::{Clock, DeviceId, KeyStore, Random, Secret, Signer, queue_store};
-use std::sync::{Arc, Mutex, MutexGuard, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 /// What a store is given from outside: time, chance, the platform's keys.
 #[derive(Clone)]
@@ -54,7 +62,7 @@ pub(crate) struct Inner {
     pub(crate) files: Arc<Files>,
     pub(crate) keys: Arc<Keys>,
     pub(crate) device_id: DeviceId,
-    pub(crate) recipients: RwLock<Vec<queue_store::Recipient>>,
+    pub(crate) sealer: Arc<Sealer>,
     pub(crate) incoming_sync: SharedSync,
     pub(crate) surroundings: Surroundings,
     /// Shared with every capture and recording that is under way: closing frees the lock when the last of them has ended, so
@@ -81,7 +89,7 @@ impl Store {
 
     /// Sets for whom new captures are wrapped besides the device.
     pub fn set_recipients(&self, recipients: Vec<queue_store::Recipient>) {
-        *self.inner.recipients.write().expect("no one panics while holding this lock") = recipients;
+        self.inner.sealer.set_recipients(&recipients);
     }
 
     /// The device as the API will know it; made with the store.
@@ -107,7 +115,29 @@ impl Store {
         T: Send + 'static,
         F: FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
     {
-        self.inner.writer.write(None, work)
+        self.write_with_lines(move |transaction, _| work(transaction))
+    }
+
+    /// As [`Store::write`], with the journal's entries of the rows that `work` changes: they are in the journal before the
+    /// rows are committed, and not at all if `work` fails.
+    pub(crate) fn write_journaled<T, F>(&self, entries: Vec<Entry>, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        self.write_with_lines(move |transaction, lines| {
+            entries.iter().for_each(|entry| lines.entry(entry));
+            work(transaction)
+        })
+    }
+
+    /// As [`Store::write_journaled`], where only the transaction knows what is to be written into the journal.
+    pub(crate) fn write_with_lines<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Transaction<'_>, &mut Lines) -> Result<T, StoreError> + Send + 'static,
+    {
+        self.inner.writer.write(work)
     }
 
     /// Runs `work` on a read connection; all its statements see the same commit.

@@ -6,10 +6,16 @@
 //! A closure that fails or panics is rolled back alone. If SQLite gives up the whole transaction (disk full), every closure
 //! of the group is answered with that error and nothing of the group is kept.
 //!
+//! The lines that the closures add to the journal are written with one call after the last closure and before the commit. If
+//! they cannot be written, the whole group fails and nothing of it is kept, neither rows nor lines.
+//!
 //! What can wait (signing, moving folders, syncing the journal) is done when no one does, in small batches. With nothing
 //! left to do the thread sleeps without a timer.
 
-use crate::{StoreError, journal::Journal};
+use crate::{
+    StoreError,
+    journal::{Journal, Lines},
+};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use std::{
@@ -36,16 +42,35 @@ const CLOSING_BATCHES_MAX: u32 = 10_000;
 
 /// What is done when nobody waits.
 pub(crate) trait Chores: Send {
-    /// Does one small batch; whether something is left to do.
-    fn run(&mut self, connection: &mut Connection) -> Result<bool, StoreError>;
+    /// Does a bounded amount, less if someone waits meanwhile; whether something is left to do.
+    fn run(&mut self, side: &mut WriteSide, someone_waits: &dyn Fn() -> bool) -> bool;
+}
+
+/// Rows and the lines that go with them: the only write connection, and the end of the journal.
+pub(crate) struct WriteSide {
+    pub(crate) connection: Connection,
+    pub(crate) journal: Journal,
+}
+
+impl WriteSide {
+    /// Runs `work` in one transaction; its lines are in the journal before the commit.
+    pub(crate) fn transact<T>(
+        &mut self,
+        work: impl FnOnce(&Transaction<'_>, &mut Lines) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let mut lines = Lines::default();
+        let value = work(&transaction, &mut lines)?;
+        self.journal.append(lines)?;
+        transaction.commit()?;
+        Ok(value)
+    }
 }
 
 /// One closure on its way through the writer.
 trait Job: Send {
-    /// The journal's line that must be written before the row is committed.
-    fn journal_line(&self) -> Option<&[u8]>;
     /// Runs the closure and keeps its answer; whether its changes are to be kept.
-    fn run(&mut self, transaction: &Transaction<'_>) -> bool;
+    fn run(&mut self, transaction: &Transaction<'_>, lines: &mut Lines) -> bool;
     /// Replaces the answer.
     fn fail(&mut self, error: StoreError);
     /// Sends the answer to the caller.
@@ -54,7 +79,6 @@ trait Job: Send {
 
 struct Closure<T, F> {
     work: Option<F>,
-    journal_line: Option<Vec<u8>>,
     result: Result<T, StoreError>,
     reply: Sender<Result<T, StoreError>>,
 }
@@ -62,15 +86,11 @@ struct Closure<T, F> {
 impl<T, F> Job for Closure<T, F>
 where
     T: Send,
-    F: FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send,
+    F: FnOnce(&Transaction<'_>, &mut Lines) -> Result<T, StoreError> + Send,
 {
-    fn journal_line(&self) -> Option<&[u8]> {
-        self.journal_line.as_deref()
-    }
-
-    fn run(&mut self, transaction: &Transaction<'_>) -> bool {
+    fn run(&mut self, transaction: &Transaction<'_>, lines: &mut Lines) -> bool {
         let Some(work) = self.work.take() else { return false };
-        self.result = catch_unwind(AssertUnwindSafe(|| work(transaction))).unwrap_or(Err(StoreError::Panicked));
+        self.result = catch_unwind(AssertUnwindSafe(|| work(transaction, lines))).unwrap_or(Err(StoreError::Panicked));
         self.result.is_ok()
     }
 
@@ -98,9 +118,9 @@ pub(crate) struct Writer {
 
 impl Writer {
     /// Starts the thread.
-    pub(crate) fn start(connection: Connection, journal: Journal, chores: Box<dyn Chores>) -> Result<Self, StoreError> {
+    pub(crate) fn start(side: WriteSide, chores: Box<dyn Chores>) -> Result<Self, StoreError> {
         let (commands, inbox) = bounded(WAITING_JOBS_MAX);
-        let worker = Worker { connection, journal, chores, inbox, groups_since_chores: 0 };
+        let worker = Worker { side, chores, inbox, groups_since_chores: 0 };
         let thread = std::thread::Builder::new()
             .name("snaptrak-writer".to_owned())
             .spawn(move || worker.work())
@@ -109,13 +129,13 @@ impl Writer {
     }
 
     /// Runs `work` in the next transaction and returns when it is durable. Must not be called from within `work`.
-    pub(crate) fn write<T, F>(&self, journal_line: Option<Vec<u8>>, work: F) -> Result<T, StoreError>
+    pub(crate) fn write<T, F>(&self, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        F: FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
+        F: FnOnce(&Transaction<'_>, &mut Lines) -> Result<T, StoreError> + Send + 'static,
     {
         let (reply, answer) = bounded(1);
-        let job = Closure { work: Some(work), journal_line, result: Err(StoreError::Closed), reply };
+        let job = Closure { work: Some(work), result: Err(StoreError::Closed), reply };
         self.commands.send(Command::Job(Box::new(job))).map_err(|_| StoreError::Closed)?;
         answer.recv().unwrap_or(Err(StoreError::Closed))
     }
@@ -144,8 +164,7 @@ impl Drop for Writer {
 }
 
 struct Worker {
-    connection: Connection,
-    journal: Journal,
+    side: WriteSide,
     chores: Box<dyn Chores>,
     inbox: Receiver<Command>,
     groups_since_chores: u32,
@@ -204,24 +223,22 @@ impl Worker {
                 Err(_) => break,
             }
         }
-        commit(&mut self.connection, &mut self.journal, jobs);
+        commit(&mut self.side, jobs);
         self.groups_since_chores += 1;
-        if let Err(error) = self.journal.sync_if_old() {
+        if let Err(error) = self.side.journal.sync_if_old() {
             tracing::warn!(%error, "the journal could not be synced");
         }
         closing
     }
 
-    /// One batch; whether more is left. A failure waits for the next group: nothing that is durable depends on it.
+    /// One run; whether more is left.
     fn do_chores(&mut self) -> bool {
         self.groups_since_chores = 0;
-        if let Err(error) = self.journal.sync() {
+        if let Err(error) = self.side.journal.sync() {
             tracing::warn!(%error, "the journal could not be synced");
         }
-        self.chores.run(&mut self.connection).unwrap_or_else(|error| {
-            tracing::warn!(%error, "chores wait for another time");
-            false
-        })
+        let inbox = &self.inbox;
+        self.chores.run(&mut self.side, &|| !inbox.is_empty())
     }
 
     fn close(&mut self) -> Result<(), StoreError> {
@@ -231,21 +248,16 @@ impl Worker {
         while batches < CLOSING_BATCHES_MAX && self.do_chores() {
             batches += 1;
         }
-        self.journal.sync()?;
+        self.side.journal.sync()?;
         // Everything is durable in the log as it is; an empty log makes the next opening and a backup simpler.
-        self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        self.side.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
         Ok(())
     }
 }
 
 /// Runs the jobs in one transaction and answers all of them.
-fn commit(connection: &mut Connection, journal: &mut Journal, mut jobs: Vec<Box<dyn Job>>) {
-    for job in &mut jobs {
-        if let Some(Err(error)) = job.journal_line().map(|line| journal.append(line)) {
-            job.fail(error);
-        }
-    }
-    if let Err(error) = run_all(connection, &mut jobs) {
+fn commit(side: &mut WriteSide, mut jobs: Vec<Box<dyn Job>>) {
+    if let Err(error) = side.transact(|transaction, lines| run_all(transaction, lines, &mut jobs)) {
         for job in &mut jobs {
             job.fail(error.clone());
         }
@@ -255,20 +267,20 @@ fn commit(connection: &mut Connection, journal: &mut Journal, mut jobs: Vec<Box<
     }
 }
 
-fn run_all(connection: &mut Connection, jobs: &mut [Box<dyn Job>]) -> Result<(), StoreError> {
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+fn run_all(transaction: &Transaction<'_>, lines: &mut Lines, jobs: &mut [Box<dyn Job>]) -> Result<(), StoreError> {
     for job in jobs {
+        let lines_before = lines.count();
         transaction.prepare_cached("SAVEPOINT job")?.execute([])?;
-        let keep = job.run(&transaction);
+        let keep = job.run(transaction, lines);
         if transaction.is_autocommit() {
             // SQLite rolled the whole transaction back: nothing of the group exists any more.
             return Err(StoreError::Full);
         }
         if !keep {
+            lines.truncate(lines_before);
             transaction.prepare_cached("ROLLBACK TO job")?.execute([])?;
         }
         transaction.prepare_cached("RELEASE job")?.execute([])?;
     }
-    transaction.commit()?;
     Ok(())
 }

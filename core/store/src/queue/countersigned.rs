@@ -7,7 +7,7 @@ use super::{
     derive, end, piece_row,
     step_row::{self, StepRow},
 };
-use crate::{StoreError, rows};
+use crate::{StoreError, journal::Lines, receipts, rows};
 use rusqlite::{Connection, params};
 use snaptrak_domain::{
     AssetId, PieceState, Sha256Digest, StepKind, UnixMs,
@@ -44,6 +44,7 @@ pub(crate) fn expected(
 /// asset.
 pub(crate) fn save(
     connection: &Connection,
+    lines: &mut Lines,
     step_id: i64,
     countersigned: &[u8],
     now: UnixMs,
@@ -60,6 +61,7 @@ pub(crate) fn save(
     if kept != 1 {
         return Err(StoreError::Missing { what: "receipt" });
     }
+    lines.entry(&receipts::entry(connection, asset_id)?);
     piece_row::apply_where_possible(connection, asset_id, PieceEvent::Countersigned)?;
     check_all_held(connection, asset_id)?;
     // The server holds everything, whatever an attempt that is still under way may say later.

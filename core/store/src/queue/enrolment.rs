@@ -1,7 +1,11 @@
 //! Who this device works for: the one row of `enrolment`, and why nothing can be sent at all.
 
 use super::sealed_fields;
-use crate::{StoreError, rows, setting};
+use crate::{
+    StoreError,
+    journal::{Base64, Entry},
+    rows, setting,
+};
 use rusqlite::{Connection, params};
 use serde::{Deserialize, Serialize};
 use snaptrak_domain::{
@@ -66,6 +70,21 @@ pub(crate) fn save(connection: &Connection, enrolment: &Enrolment, bundle: &[u8]
 /// The exact bytes of the trust bundle.
 pub(crate) fn bundle(connection: &Connection) -> Result<Option<Vec<u8>>, StoreError> {
     rows::first(connection, "SELECT trust_bundle FROM enrolment", [], |row| Ok(row.get(0)?))
+}
+
+/// The journal's entry of the enrolment as its row stands.
+pub(crate) fn entry(connection: &Connection) -> Result<Entry, StoreError> {
+    const MISSING: StoreError = StoreError::Missing { what: "enrolment" };
+    let enrolment = load(connection)?.ok_or(MISSING)?;
+    Ok(Entry::Enrolment {
+        server: enrolment.server,
+        account_id: enrolment.account_id,
+        organisation_id: enrolment.organisation_id,
+        device_id: enrolment.device_id,
+        trust_root: enrolment.trust_root,
+        trust_root_given: enrolment.trust_root_given,
+        trust_bundle: Base64(bundle(connection)?.ok_or(MISSING)?),
+    })
 }
 
 /// Replaces the trust bundle and its root.

@@ -43,7 +43,11 @@ impl QueueStore for Store {
 
     fn save_enrolment(&self, enrolment: &Enrolment, trust_bundle: &[u8]) -> Result<(), QueueError> {
         let (enrolment, bundle) = (enrolment.clone(), trust_bundle.to_vec());
-        Ok(self.write(move |tx| enrolment::save(tx, &enrolment, &bundle))?)
+        Ok(self.write_with_lines(move |tx, lines| {
+            enrolment::save(tx, &enrolment, &bundle)?;
+            lines.entry(&enrolment::entry(tx)?);
+            Ok(())
+        })?)
     }
 
     fn tokens(&self) -> Result<Option<Tokens>, QueueError> {
@@ -66,7 +70,11 @@ impl QueueStore for Store {
 
     fn save_trust_bundle(&self, bundle: &[u8], trust_root: Sha256Digest) -> Result<(), QueueError> {
         let bundle = bundle.to_vec();
-        Ok(self.write(move |tx| enrolment::save_bundle(tx, &bundle, trust_root))?)
+        Ok(self.write_with_lines(move |tx, lines| {
+            enrolment::save_bundle(tx, &bundle, trust_root)?;
+            lines.entry(&enrolment::entry(tx)?);
+            Ok(())
+        })?)
     }
 
     fn set_sync_block(&self, reason: Option<&Reason>) -> Result<(), QueueError> {
@@ -162,7 +170,7 @@ impl QueueStore for Store {
 
     fn save_countersigned(&self, step_id: i64, countersigned: &[u8], now: UnixMs) -> Result<(), QueueError> {
         let bytes = countersigned.to_vec();
-        let asset_id = self.write(move |tx| countersigned::save(tx, step_id, &bytes, now))?;
+        let asset_id = self.write_with_lines(move |tx, lines| countersigned::save(tx, lines, step_id, &bytes, now))?;
         // The row is the receipt's home; its copy in the envelope is for the day on which the database is gone.
         if let Err(error) = self.copy_receipt_into_envelope(asset_id) {
             tracing::info!(%asset_id, %error, "the envelope goes without its receipt for now");

@@ -6,4 +6,4 @@ mod opening;
 mod recordings;
 mod settings;
 mod versions;
-mod world;
+pub(crate) mod world;

@@ -71,7 +71,7 @@ impl Fixture {
             (0..).zip(pieces).map(|(index, sealed)| piece(&folder, index, *sealed)).collect();
         let asset = SealedAsset { bytes: pieces.iter().map(|piece| piece.bytes).sum(), sha256: PLAIN_DIGEST, pieces };
         let data_key = DataKey::generate(random).unwrap();
-        let envelope = self.store.closed_envelope(&metadata, asset_id, &data_key, &asset).unwrap();
+        let envelope = self.store.inner.sealer.closed_envelope(&metadata, asset_id, &data_key, &asset).unwrap();
         std::fs::write(folder.join(layout::ENVELOPE_NAME), envelope).unwrap();
         let new = NewCapture {
             metadata,
