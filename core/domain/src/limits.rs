@@ -20,6 +20,10 @@ pub const RECORDS_BATCH_MAX: usize = 100;
 /// Receipts asked for in one request.
 pub const RECEIPTS_BATCH_MAX: usize = 200;
 
+/// Pieces that one call of the queue lets out, and parked steps that it brings back: some milliseconds of the writer, so that a
+/// capture hardly notices, and more than a window sends until it asks again.
+pub const LET_OUT_MAX: usize = 100;
+
 /// Failures of one item while its peers succeed until it is parked.
 pub const FAILURES_UNTIL_PARKED: u32 = 8;
 

@@ -204,8 +204,11 @@ pub trait QueueStore: Send + Sync {
     /// Why nothing can be sent at all, for `why`; `None` clears it.
     fn set_sync_block(&self, reason: Option<&Reason>) -> Result<(), QueueError>;
 
-    /// Lets everything leave that policy allows: sealed pieces become queued, revivals that are due come back.
-    fn enqueue(&self, now: UnixMs) -> Result<(), QueueError>;
+    /// Lets leave what policy allows, however much waits at most [`LET_OUT_MAX`](crate::limits::LET_OUT_MAX) pieces and as
+    /// many revivals a call: sealed pieces become queued, what was parked and is due comes back. In the order in which
+    /// [`QueueStore::ready`] answers; pieces whose record was sent go before pieces whose record was not. Whether more is
+    /// left that could be sent at once: call again when nothing is ready.
+    fn enqueue(&self, now: UnixMs) -> Result<bool, QueueError>;
     /// Steps of `kind` that are ready at `now` (what they wait for is settled, no delay, no lease), oldest capture first, small
     /// before large for pieces; at most `limit`.
     fn ready(&self, kind: StepKind, now: UnixMs, limit: usize) -> Result<Vec<ReadyStep>, QueueError>;

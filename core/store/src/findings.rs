@@ -54,19 +54,20 @@ impl Store {
     /// Brings parked steps of a kind back whose code is one of `codes` (an engine was installed, a model arrived), with their
     /// failures forgiven. The answer is how many.
     pub fn revive(&self, kind: StepKind, codes: &[ReasonCode], now: UnixMs) -> Result<u64, StoreError> {
-        let steps = self.read(|connection| enqueue::parked_with(connection, kind, codes))?;
-        self.revive_steps(steps, true, now)
-    }
-
-    pub(crate) fn revive_steps(&self, steps: Vec<i64>, forgive: bool, now: UnixMs) -> Result<u64, StoreError> {
         let mut revived = 0;
-        for chunk in steps.chunks(REVIVALS_PER_TRANSACTION) {
-            let chunk = chunk.to_vec();
-            revived += self.write(move |tx| {
-                chunk
-                    .into_iter()
-                    .try_fold(0, |count, step_id| Ok(count + u64::from(enqueue::revive(tx, step_id, forgive, now)?)))
-            })?;
+        for code in codes.iter().copied() {
+            let mut after = 0;
+            loop {
+                let chunk = self
+                    .read(|connection| enqueue::parked_with(connection, kind, code, after, REVIVALS_PER_TRANSACTION))?;
+                let Some(last) = chunk.last().copied() else { break };
+                after = last;
+                revived += self.write(move |tx| {
+                    chunk
+                        .into_iter()
+                        .try_fold(0, |count, id| Ok(count + u64::from(enqueue::revive(tx, id, true, now)?)))
+                })?;
+            }
         }
         Ok(revived)
     }

@@ -23,7 +23,7 @@ pub(crate) const LADDER: &[Migration] = &[
     },
     Migration {
         sql: include_str!("migrations/0002_never_lost.sql"),
-        sha256: "6d39f0b8dfa62abaec7fcdb09795454033c59ecefe61666f56f3f84d69f5d311",
+        sha256: "2c9e23eacd131840d48689dacbff7f751eed6874b70f7cabb526bf7237571c23",
     },
 ];
 

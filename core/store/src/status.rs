@@ -2,7 +2,7 @@
 
 use crate::{
     Store, StoreError, connection,
-    queue::backlog::{is_waiting, originals, unsent_bytes},
+    queue::{backlog::is_waiting, tally},
     rows,
 };
 use rusqlite::{Connection, params};
@@ -63,15 +63,14 @@ impl Store {
 
 /// Everything but the size of the database.
 fn status(connection: &Connection) -> Result<StoreStatus, StoreError> {
-    let mut by_state = BTreeMap::new();
+    let mut by_state: BTreeMap<&'static str, u64> = AssetState::ALL.map(|state| (state.as_str(), 0)).into();
     let (mut waiting, mut waiting_bytes, mut oldest) = (0, 0, None);
-    for state in AssetState::ALL {
-        let captures = originals(connection, state)?;
-        by_state.insert(state.as_str(), captures);
-        if is_waiting(state) {
-            waiting += captures;
-            waiting_bytes += unsent_bytes(connection, state)?;
-            oldest = [oldest, oldest_in(connection, state)?].into_iter().flatten().min();
+    for tally in tally::originals(connection)? {
+        by_state.insert(tally.state.as_str(), tally.assets);
+        if is_waiting(tally.state) {
+            waiting += tally.assets;
+            waiting_bytes += tally.unsent_bytes;
+            oldest = [oldest, oldest_in(connection, tally.state)?].into_iter().flatten().min();
         }
     }
     Ok(StoreStatus {
@@ -82,7 +81,7 @@ fn status(connection: &Connection) -> Result<StoreStatus, StoreError> {
         parked: parked(connection)?,
         schema_version: crate::migrate::version(connection)?,
         cipher_version: connection::cipher_version(connection)?.ok_or(StoreError::NoCipher)?,
-        bytes: sealed_bytes(connection)?,
+        bytes: tally::local_bytes(connection)?,
     })
 }
 
@@ -100,20 +99,12 @@ fn oldest_in(connection: &Connection, state: AssetState) -> Result<Option<UnixMs
 fn parked(connection: &Connection) -> Result<Vec<ParkedStep>, StoreError> {
     rows::all(
         connection,
-        "SELECT capture_id, kind, reason FROM step WHERE state = 'parked' ORDER BY id LIMIT ?1",
+        "SELECT capture_id, kind, reason FROM step INDEXED BY step_parked_oldest
+          WHERE state = 'parked' ORDER BY id LIMIT ?1",
         [PARKED_LISTED_MAX],
         |row| {
             let reason = rows::reason(row, 2)?.ok_or(StoreError::Damaged { what: "reason" })?;
             Ok(ParkedStep { id: rows::capture_id(row, 0)?, step: rows::word(row, 1, "step kind")?, code: reason.code })
         },
-    )
-}
-
-fn sealed_bytes(connection: &Connection) -> Result<u64, StoreError> {
-    rows::only(
-        connection,
-        "SELECT coalesce(sum(sealed_bytes), 0) FROM piece WHERE state <> 'purged' AND sealed IS NULL",
-        [],
-        |row| rows::count(row, 0),
     )
 }

@@ -8,6 +8,7 @@ use ring::digest;
 use snaptrak_domain::{
     AssetId, AssetState, CaptureId, Clock, Finding, Instant, Kind, MonotonicMs, PieceState, Reason, Rendition,
     Sha256Digest, StepKind, StepState, UnixMs,
+    limits::LET_OUT_MAX,
     outcome::Outcome,
     piece::{self, PieceEvent},
     queue_store::{
@@ -65,6 +66,8 @@ struct Content {
     block: Option<Reason>,
     captures: BTreeMap<CaptureId, Capture>,
     steps: BTreeMap<i64, Step>,
+    /// The steps of each capture.
+    steps_of: BTreeMap<CaptureId, Vec<i64>>,
     last_success: BTreeMap<&'static str, UnixMs>,
     wrap_key_ids: Vec<Sha256Digest>,
 }
@@ -228,21 +231,21 @@ impl QueueStore for MemoryQueue {
         Ok(())
     }
 
-    fn enqueue(&self, now: UnixMs) -> Result<(), QueueError> {
+    fn enqueue(&self, now: UnixMs) -> Result<bool, QueueError> {
         let mut content = self.content();
         if content.enrolment.is_none() {
-            return Ok(());
+            return Ok(false);
         }
-        let pieces = content.captures.values_mut().flat_map(|capture| capture.pieces.iter_mut());
-        for piece in pieces.filter(|piece| piece.state == PieceState::Sealed) {
-            piece.state = PieceState::Queued;
-        }
-        let due: Vec<Step> = content
+        let more_pieces = content.let_out();
+        let mut due: Vec<Step> = content
             .steps
             .values()
             .filter(|step| step.state == StepState::Parked && step.not_before.is_some_and(|due| due <= now))
             .cloned()
             .collect();
+        due.sort_by_key(|step| step.not_before);
+        due.truncate(LET_OUT_MAX);
+        let more = more_pieces || due.len() == LET_OUT_MAX;
         for step in due {
             content.apply(&step, PieceEvent::Revive);
             if let Some(row) = content.steps.get_mut(&step.id) {
@@ -251,7 +254,7 @@ impl QueueStore for MemoryQueue {
                 row.reason = None;
             }
         }
-        Ok(())
+        Ok(more)
     }
 
     fn ready(&self, kind: StepKind, now: UnixMs, limit: usize) -> Result<Vec<ReadyStep>, QueueError> {

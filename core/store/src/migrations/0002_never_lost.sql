@@ -4,6 +4,42 @@
 -- The same index stood here twice.
 DROP INDEX asset_incoming;
 
+-- Whoever looks for work must not walk past what is none yet: a million pieces that nobody has let out, or that policy keeps
+-- here. So that is a place in the index, kept by the triggers below.
+ALTER TABLE step ADD COLUMN held INTEGER NOT NULL DEFAULT 0 CHECK (held IN (0, 1, 2));
+    -- [stays] 0: not held; 1: a send_piece whose piece is still `sealed`; 2: policy withholds the asset
+UPDATE step SET held = 1 WHERE kind = 'send_piece' AND EXISTS (SELECT 1 FROM piece
+    WHERE piece.asset_id = step.asset_id AND piece.piece_index = step.piece_index AND piece.state = 'sealed');
+UPDATE step SET held = 2 WHERE kind IN ('send_envelope', 'send_piece', 'fetch_receipt')
+    AND asset_id IN (SELECT id FROM asset WHERE withheld = 1);
+DROP INDEX step_ready;
+CREATE INDEX step_ready ON step (kind, state, held, waits_for, not_before_ms, bytes / 4194304, id);
+
+CREATE TRIGGER step_let_out AFTER UPDATE OF state ON piece WHEN (NEW.state = 'sealed') <> (OLD.state = 'sealed') BEGIN
+    UPDATE step SET held = (NEW.state = 'sealed')
+     WHERE asset_id = NEW.asset_id AND kind = 'send_piece' AND piece_index = NEW.piece_index AND held <> 2;
+END;
+
+CREATE TRIGGER step_withheld AFTER UPDATE OF withheld ON asset WHEN NEW.withheld <> OLD.withheld BEGIN
+    UPDATE step SET held = CASE
+        WHEN NEW.withheld = 1 THEN 2
+        WHEN kind = 'send_piece' THEN EXISTS (SELECT 1 FROM piece WHERE piece.asset_id = NEW.id
+                                                 AND piece.piece_index = step.piece_index AND piece.state = 'sealed')
+        ELSE 0 END
+     WHERE asset_id = NEW.id AND kind IN ('send_envelope', 'send_piece', 'fetch_receipt');
+END;
+
+-- The steps of an asset had no index that begins with the asset, which deleting an asset looks for (its foreign key).
+DROP INDEX step_of_capture;
+CREATE INDEX step_of_capture ON step (capture_id, kind);
+CREATE INDEX step_of_asset ON step (asset_id, kind, piece_index);
+
+-- What is parked, by why (an engine arrived), by when it comes back, and oldest first: each without reading the others.
+DROP INDEX step_parked;
+CREATE INDEX step_parked ON step (kind, reason ->> '$.code', id) WHERE state = 'parked';
+CREATE INDEX step_parked_oldest ON step (id) WHERE state = 'parked';
+CREATE INDEX step_revival ON step (not_before_ms) WHERE state = 'parked' AND not_before_ms IS NOT NULL;
+
 -- Notes that are durable and not yet capture, asset, piece and steps: one narrow row is all that a caller waits for. Whoever
 -- reads anything settles them first, in this order.
 CREATE TABLE intake (

@@ -1,70 +1,105 @@
 //! Letting things leave: sealed pieces become queued, and what was set aside comes back when its time has come.
 //!
-//! Enqueuing goes in bounded transactions along the index of states, because a device may come from a month without network
-//! with a million captures. Each chunk is complete in itself: a kill between two of them loses nothing.
+//! A device may come from a month without network with a million captures, so each call does a bounded part of it in one
+//! transaction, in the order in which things will be sent. What is left to let out is a place in the index of steps
+//! (`held = 1`), so that neither this nor the planner ever walks past it. A kill between two calls loses nothing.
 
 use super::{
     derive, piece_row,
-    step_row::{self, StepRow, StepWrite},
+    step_row::{self, StepWrite},
 };
 use crate::{StoreError, rows};
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Row, params};
 use snaptrak_domain::{
-    AssetId, AssetState, CaptureId, Reason, ReasonCode, Rendition, StepKind, StepState, UnixMs, piece::PieceEvent,
+    PieceState, Reason, ReasonCode, StepKind, StepState, UnixMs, limits::LET_OUT_MAX, piece::PieceEvent,
     step_event::StepEvent,
 };
+use std::collections::BTreeSet;
 
-/// Assets in one transaction: some milliseconds, so that a capture that waits for the writer hardly notices.
-pub(crate) const ASSETS_PER_TRANSACTION: i64 = 200;
+/// Pieces that nobody has let out, in the order in which they will be sent. Analysis is not waited for: evidence is safe at
+/// the server sooner, and findings follow as amendments.
+pub(super) const HELD: &str = "SELECT id FROM step
+  WHERE kind = 'send_piece' AND state = 'waiting' AND held = 1 AND waits_for = ?1
+  ORDER BY not_before_ms, bytes / 4194304, id LIMIT ?2";
 
-/// Assets whose pieces are sealed and complete, and which therefore may leave. Analysis is not waited for: evidence is safe
-/// at the server sooner, and findings follow as amendments.
-pub(crate) const LEAVING_STATES: [AssetState; 2] = [AssetState::Saved, AssetState::Prepared];
+/// Parked steps whose date has come, the longest overdue first.
+pub(super) const DUE_REVIVALS: &str = "SELECT id FROM step INDEXED BY step_revival
+  WHERE state = 'parked' AND not_before_ms IS NOT NULL AND not_before_ms <= ?1 ORDER BY not_before_ms LIMIT ?2";
 
-/// Queues the pieces of the next assets of one state and rendition after `after`; the last capture that was looked at, or
-/// `None` when that was all.
-pub(crate) fn enqueue_chunk(
-    connection: &Connection,
-    state: AssetState,
-    rendition: Rendition,
-    after: Option<CaptureId>,
-    now: UnixMs,
-) -> Result<Option<CaptureId>, StoreError> {
-    let after = after.map_or([0; 16], |id| *id.as_bytes());
-    let assets: Vec<(AssetId, CaptureId)> = rows::all(
-        connection,
-        "SELECT id, capture_id FROM asset WHERE state = ?1 AND rendition = ?2 AND capture_id > ?3
-          ORDER BY capture_id LIMIT ?4",
-        params![state.as_str(), rendition.as_str(), after, ASSETS_PER_TRANSACTION],
-        |row| Ok((rows::asset_id(row, 0)?, rows::capture_id(row, 1)?)),
-    )?;
-    for (asset_id, _) in &assets {
-        piece_row::apply_where_possible(connection, *asset_id, PieceEvent::Enqueue)?;
-        derive::derive_asset_state(connection, *asset_id, now)?;
+/// Parked steps of one kind and code after a step.
+pub(super) const PARKED_WITH: &str = "SELECT id FROM step INDEXED BY step_parked
+  WHERE state = 'parked' AND kind = ?1 AND reason ->> '$.code' = ?2 AND id > ?3 ORDER BY id LIMIT ?4";
+
+/// What one call does.
+#[derive(Debug, Default)]
+pub(crate) struct Leaving {
+    pieces: Vec<i64>,
+    revivals: Vec<i64>,
+    /// More is left that could be sent at once.
+    pub(crate) more: bool,
+}
+
+impl Leaving {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.pieces.is_empty() && self.revivals.is_empty()
     }
-    Ok(assets.last().map(|(_, capture_id)| *capture_id))
 }
 
-/// The parked steps whose revival is due.
-pub(crate) fn due_revivals(connection: &Connection, now: UnixMs) -> Result<Vec<i64>, StoreError> {
-    parked(connection, |step| step.not_before.is_some_and(|at| at <= now) && revives_by_itself(step.reason.as_ref()))
+/// Chooses what one call does: first what can be sent at once, then what still waits for its record.
+pub(crate) fn choose(connection: &Connection, now: UnixMs) -> Result<Leaving, StoreError> {
+    let held =
+        |waits_for: u32, limit: usize| rows::all(connection, HELD, params![waits_for, rows::signed(limit as u64)?], id);
+    let mut pieces = held(0, LET_OUT_MAX)?;
+    let more_pieces = pieces.len() == LET_OUT_MAX;
+    // A piece waits for nothing but its record.
+    pieces.extend(held(1, LET_OUT_MAX - pieces.len())?);
+    let revivals = rows::all(connection, DUE_REVIVALS, params![now.0, rows::signed(LET_OUT_MAX as u64)?], id)?;
+    let more = more_pieces || revivals.len() == LET_OUT_MAX;
+    Ok(Leaving { pieces, revivals, more })
 }
 
-/// The parked steps of a kind with one of the codes.
+/// Lets out what was chosen. Each step is looked at again: it may have moved meanwhile.
+pub(crate) fn let_out(connection: &Connection, leaving: &Leaving, now: UnixMs) -> Result<(), StoreError> {
+    let mut assets = BTreeSet::new();
+    for step_id in &leaving.pieces {
+        let step = step_row::load(connection, *step_id)?;
+        let (Some(asset_id), Some(index)) = (step.asset_id, step.piece_index) else { continue };
+        if piece_row::state(connection, asset_id, index)? == PieceState::Sealed {
+            piece_row::apply(connection, asset_id, index, PieceEvent::Enqueue)?;
+            assets.insert(asset_id);
+        }
+    }
+    for asset_id in assets {
+        derive::derive_asset_state(connection, asset_id, now)?;
+    }
+    leaving.revivals.iter().try_for_each(|step_id| revive_due(connection, *step_id, now))
+}
+
+/// Brings a step back whose date has come. One that nothing can unblock, or whose piece cannot be sent any more, loses its
+/// date instead, so that it is not looked at again at every call.
+fn revive_due(connection: &Connection, step_id: i64, now: UnixMs) -> Result<(), StoreError> {
+    let step = step_row::load(connection, step_id)?;
+    if revives_by_itself(step.reason.as_ref()) && revive(connection, step_id, false, now)? {
+        return Ok(());
+    }
+    let sql = "UPDATE step SET not_before_ms = NULL WHERE id = ?1 AND state = 'parked'";
+    rows::change(connection, sql, [step_id]).map(|_| ())
+}
+
+/// Some parked steps of a kind with a code, after a step.
 pub(crate) fn parked_with(
     connection: &Connection,
     kind: StepKind,
-    codes: &[ReasonCode],
+    code: ReasonCode,
+    after: i64,
+    limit: usize,
 ) -> Result<Vec<i64>, StoreError> {
-    parked(connection, |step| {
-        step.kind == kind && step.reason.as_ref().is_some_and(|reason| codes.contains(&reason.code))
-    })
+    let limit = rows::signed(limit as u64)?;
+    rows::all(connection, PARKED_WITH, params![kind.as_str(), code.as_str(), after, limit], id)
 }
 
-fn parked(connection: &Connection, wanted: impl Fn(&StepRow) -> bool) -> Result<Vec<i64>, StoreError> {
-    let sql = format!("SELECT {} FROM step WHERE state = 'parked'", step_row::COLUMNS);
-    let steps = rows::all(connection, &sql, [], step_row::read)?;
-    Ok(steps.iter().filter(|step| wanted(step)).map(|step| step.id).collect())
+fn id(row: &Row<'_>) -> Result<i64, StoreError> {
+    Ok(row.get(0)?)
 }
 
 /// What nothing can unblock is not tried again every day.

@@ -17,14 +17,16 @@ mod sealed_fields;
 pub(crate) mod send_again;
 pub(crate) mod step_row;
 pub(crate) mod steps;
+pub(crate) mod tally;
 mod upload;
 
 #[cfg(test)]
 mod tests;
 
 use crate::{Store, StoreError};
+use enqueue::Leaving;
 use snaptrak_domain::{
-    AssetId, CaptureId, Finding, Reason, Rendition, Sha256Digest, StepKind, UnixMs,
+    AssetId, CaptureId, Finding, Reason, Sha256Digest, StepKind, UnixMs,
     queue_store::{
         AttemptEnd, Backlog, Enrolment, ExpectedReceipt, OutgoingEnvelope, OutgoingPiece, QueueError, QueueStore,
         ReadyStep, Recipient, Tokens, Upload,
@@ -82,25 +84,15 @@ impl QueueStore for Store {
         Ok(self.write(move |tx| enrolment::save_sync_block(tx, reason.as_ref(), now))?)
     }
 
-    fn enqueue(&self, now: UnixMs) -> Result<(), QueueError> {
-        if !self.read(enrolment::exists)? {
-            return Ok(());
+    fn enqueue(&self, now: UnixMs) -> Result<bool, QueueError> {
+        let leaving = self.read(|connection| {
+            if enrolment::exists(connection)? { enqueue::choose(connection, now) } else { Ok(Leaving::default()) }
+        })?;
+        let more = leaving.more;
+        if !leaving.is_empty() {
+            self.write(move |tx| enqueue::let_out(tx, &leaving, now))?;
         }
-        for (state, rendition) in
-            enqueue::LEAVING_STATES.into_iter().flat_map(|state| Rendition::ALL.map(|word| (state, word)))
-        {
-            let mut after = None;
-            loop {
-                let last = self.write(move |tx| enqueue::enqueue_chunk(tx, state, rendition, after, now))?;
-                match last {
-                    Some(_) => after = last,
-                    None => break,
-                }
-            }
-        }
-        let due = self.read(|connection| enqueue::due_revivals(connection, now))?;
-        self.revive_steps(due, false, now)?;
-        Ok(())
+        Ok(more)
     }
 
     fn ready(&self, kind: StepKind, now: UnixMs, limit: usize) -> Result<Vec<ReadyStep>, QueueError> {

@@ -1,5 +1,6 @@
 //! What is ready: the planner's question, answered from the index `step_ready` alone however many steps there are.
 
+use super::tally;
 use crate::{Store, StoreError, rows};
 use rusqlite::{Connection, Row, params};
 use snaptrak_domain::{AssetId, StepKind, UnixMs, queue_store::ReadyStep};
@@ -8,19 +9,17 @@ use snaptrak_domain::{AssetId, StepKind, UnixMs, queue_store::ReadyStep};
 /// The same number stands in the index.
 pub(super) const LANE_BYTES: u64 = 4_194_304;
 
-/// Steps that never failed, in the order of the index. A piece counts only once policy let it leave (`queued`), and nothing
-/// of an asset that policy withholds.
+/// Steps that never failed, in the order of the index. What is held is no work: a piece that was not let out, an asset that
+/// policy withholds. That the piece is queued is looked at all the same, since it alone decides.
 pub(super) const FRESH: &str = "SELECT id, kind, capture_id, asset_id, piece_index, bytes FROM step
-  WHERE kind = ?1 AND state = 'waiting' AND waits_for = 0 AND not_before_ms IS NULL
-    AND (asset_id IS NULL OR NOT EXISTS (SELECT 1 FROM asset WHERE asset.id = step.asset_id AND asset.withheld = 1))
+  WHERE kind = ?1 AND state = 'waiting' AND held = 0 AND waits_for = 0 AND not_before_ms IS NULL
     AND (?1 <> 'send_piece' OR EXISTS (SELECT 1 FROM piece WHERE piece.asset_id = step.asset_id
                                           AND piece.piece_index = step.piece_index AND piece.state = 'queued'))
   ORDER BY bytes / 4194304, id LIMIT ?2";
 
 /// The same for steps whose delay is over.
 pub(super) const DUE: &str = "SELECT id, kind, capture_id, asset_id, piece_index, bytes FROM step
-  WHERE kind = ?1 AND state = 'waiting' AND waits_for = 0 AND not_before_ms <= ?3
-    AND (asset_id IS NULL OR NOT EXISTS (SELECT 1 FROM asset WHERE asset.id = step.asset_id AND asset.withheld = 1))
+  WHERE kind = ?1 AND state = 'waiting' AND held = 0 AND waits_for = 0 AND not_before_ms <= ?3
     AND (?1 <> 'send_piece' OR EXISTS (SELECT 1 FROM piece WHERE piece.asset_id = step.asset_id
                                           AND piece.piece_index = step.piece_index AND piece.state = 'queued'))
   ORDER BY not_before_ms LIMIT ?2";
@@ -40,12 +39,10 @@ pub(crate) fn ready(
     Ok(steps)
 }
 
-const WAITING: &str = "SELECT count(*) FROM step WHERE kind = ?1 AND state IN ('waiting', 'running')";
-
 impl Store {
     /// Steps of a kind that are still to be done, ready or not.
     pub fn count_waiting(&self, kind: StepKind) -> Result<u64, StoreError> {
-        self.read(|connection| rows::only(connection, WAITING, params![kind.as_str()], |row| rows::count(row, 0)))
+        self.read(|connection| tally::steps_to_do(connection, kind))
     }
 }
 
@@ -63,7 +60,7 @@ fn read(row: &Row<'_>) -> Result<ReadyStep, StoreError> {
 
 /// The first of the delays that are not over.
 pub(super) const NEXT_TRY: &str = "SELECT not_before_ms FROM step
-  WHERE kind = ?1 AND state = 'waiting' AND waits_for = 0 AND not_before_ms > ?2 ORDER BY not_before_ms LIMIT 1";
+  WHERE kind = ?1 AND state = 'waiting' AND held = 0 AND waits_for = 0 AND not_before_ms > ?2 ORDER BY not_before_ms LIMIT 1";
 
 /// When the next delayed step of a kind becomes ready, if none of its waits is open.
 pub(crate) fn next_try(connection: &Connection, kind: StepKind, now: UnixMs) -> Result<Option<UnixMs>, StoreError> {

@@ -43,8 +43,12 @@ pub(crate) fn insert(connection: &Connection, new: NewSteps<'_>) -> Result<(), S
     for step in &planned {
         rows::change(
             connection,
-            "INSERT INTO step (capture_id, asset_id, piece_index, kind, state, waits_for, bytes, since_ms)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            "INSERT INTO step (capture_id, asset_id, piece_index, kind, state, waits_for, bytes, since_ms, held)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8,
+                     CASE WHEN ?4 IN ('send_envelope', 'send_piece', 'fetch_receipt')
+                               AND EXISTS (SELECT 1 FROM asset WHERE id = ?2 AND withheld = 1) THEN 2
+                          ELSE EXISTS (SELECT 1 FROM piece WHERE asset_id = ?2 AND piece_index = ?3
+                                          AND state = 'sealed') END)",
             params![
                 new.capture_id.as_bytes(),
                 step.asset_id.as_ref().map(AssetId::as_bytes),

@@ -37,7 +37,7 @@ impl Window<'_> {
     pub(super) fn fill(&mut self) -> Result<(), Halt> {
         let now = self.now();
         self.due.retain(|due| *due > now);
-        self.let_out()?;
+        self.let_out_in_time()?;
         if self.trouble.pause_ms(self.line.clock.monotonic()) > 0 {
             return Ok(());
         }
@@ -53,13 +53,19 @@ impl Window<'_> {
     }
 
     /// What was captured since the window began leaves too.
-    fn let_out(&mut self) -> Result<(), Halt> {
+    fn let_out_in_time(&mut self) -> Result<(), Halt> {
         let at = self.line.clock.monotonic();
         if self.enqueued.is_some_and(|last| at.0.saturating_sub(last.0) < LET_OUT_EVERY_MS) {
             return Ok(());
         }
-        self.enqueued = Some(at);
-        Ok(self.store.enqueue(self.now())?)
+        self.let_out()
+    }
+
+    /// Lets out the next bounded part of what may leave.
+    pub(super) fn let_out(&mut self) -> Result<(), Halt> {
+        self.enqueued = Some(self.line.clock.monotonic());
+        self.more_may_leave = self.store.enqueue(self.now())?;
+        Ok(())
     }
 
     /// Whether the byte budget still allows something; otherwise the window drains.
@@ -107,7 +113,13 @@ impl Window<'_> {
         if small + large >= PIECE_LANES {
             return Ok(());
         }
-        for step in self.ready(StepKind::SendPiece, CANDIDATES)? {
+        let mut candidates = self.ready(StepKind::SendPiece, CANDIDATES)?;
+        if candidates.len() < CANDIDATES && self.more_may_leave {
+            // The queue lets out a bounded part at a time, and the lanes have run dry of it.
+            self.let_out()?;
+            candidates = self.ready(StepKind::SendPiece, CANDIDATES)?;
+        }
+        for step in candidates {
             if small + large >= PIECE_LANES || !self.may_send() {
                 return Ok(());
             }

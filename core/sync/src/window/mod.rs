@@ -122,6 +122,8 @@ struct Window<'a> {
     bytes_at_start: u64,
     observed: Option<MonotonicMs>,
     enqueued: Option<MonotonicMs>,
+    /// The queue may have more to let out at once than it did: it said so, or records have arrived since.
+    more_may_leave: bool,
     receipts_asked: Option<MonotonicMs>,
     /// A question about receipts waits for company.
     question_waits: bool,
@@ -178,6 +180,7 @@ pub(crate) fn run(
         bytes_at_start: 0,
         observed: None,
         enqueued: None,
+        more_may_leave: false,
         receipts_asked: None,
         question_waits: false,
     };

@@ -22,8 +22,7 @@ impl Window<'_> {
         }
         self.fetch_trust()?;
         self.store.set_sync_block(None)?;
-        self.enqueued = Some(self.line.clock.monotonic());
-        self.store.enqueue(self.now())?;
+        self.let_out()?;
         let backlog = self.store.backlog(self.now())?;
         self.captures_at_start = backlog.captures;
         self.bytes_at_start = backlog.bytes;

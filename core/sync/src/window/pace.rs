@@ -40,7 +40,12 @@ impl Window<'_> {
     /// Nothing is under way and nothing could be begun: waits for what is due soon, or ends the window.
     pub(super) fn rest(&mut self) -> Result<(), Halt> {
         let now = self.now();
-        self.store.enqueue(now)?;
+        self.let_out()?;
+        if self.more_may_leave {
+            // As much was let out as one call does: that is work, not rest.
+            self.idle_rests = 0;
+            return Ok(());
+        }
         let backlog = self.store.backlog(now)?;
         let pause_ms = self.trouble.pause_ms(self.line.clock.monotonic());
         let pause_end = (pause_ms > 0).then(|| UnixMs(now.0.saturating_add(pause_ms)));

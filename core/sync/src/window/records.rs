@@ -77,6 +77,8 @@ impl Window<'_> {
                 return self.end_refused(items.into_iter().map(|(step, _)| step).collect(), &error);
             }
         };
+        // Their pieces wait for nothing else.
+        self.more_may_leave = true;
         for (step, _) in items {
             let outcome = match results.get(&step.capture_id) {
                 Some(RecordResult::Held) => Outcome::Done,

@@ -1,9 +1,10 @@
 //! What the queue in memory holds, and how an event moves it: the same domain functions as the store's, on a map.
 
-use super::{Content, Piece, Step, missing};
+use super::{Content, LANE_BYTES, Piece, Step, missing};
 use snaptrak_domain::{
     AssetId, AssetState, CaptureId, PieceState, StepKind, StepState,
     asset::{self, AssetFacts},
+    limits::LET_OUT_MAX,
     outcome::Outcome,
     piece::{self, PieceEvent},
     queue_store::{AttemptEnd, QueueError},
@@ -36,6 +37,11 @@ impl Content {
             reason: None,
         };
         self.steps.insert(id, step);
+        self.steps_of.entry(capture_id).or_default().push(id);
+    }
+
+    fn of_capture(&self, capture_id: CaptureId) -> impl Iterator<Item = &Step> {
+        self.steps_of.get(&capture_id).into_iter().flatten().filter_map(|id| self.steps.get(id))
     }
 
     pub(super) fn step(&self, id: i64) -> Result<&Step, QueueError> {
@@ -75,9 +81,8 @@ impl Content {
 
     pub(super) fn may_begin(&self, step: &Step) -> bool {
         step::waits_for(step.kind).iter().all(|(kind, wait)| {
-            let others = self.steps.values().filter(|other| {
-                other.capture_id == step.capture_id
-                    && other.kind == *kind
+            let others = self.of_capture(step.capture_id).filter(|other| {
+                other.kind == *kind
                     && (other.asset_id.is_none() || step.asset_id.is_none() || other.asset_id == step.asset_id)
             });
             others.into_iter().all(|other| match wait {
@@ -85,6 +90,27 @@ impl Content {
                 Wait::AfterSettled => other.state.is_settled(),
             })
         })
+    }
+
+    /// Queues the next sealed pieces, those whose record was sent first; whether more of these are left.
+    pub(super) fn let_out(&mut self) -> bool {
+        let is_sealed = |step: &&Step| {
+            let place = step.piece_index.and_then(|index| usize::try_from(index).ok());
+            let capture = self.captures.get(&step.capture_id);
+            let piece = capture.zip(place).and_then(|(capture, place)| capture.pieces.get(place));
+            step.kind == StepKind::SendPiece
+                && step.state == StepState::Waiting
+                && piece.is_some_and(|piece| piece.state == PieceState::Sealed)
+        };
+        let mut sealed: Vec<(bool, Step)> =
+            self.steps.values().filter(is_sealed).map(|step| (!self.may_begin(step), step.clone())).collect();
+        sealed.sort_by_key(|(waits, step)| (*waits, step.bytes / LANE_BYTES, step.id));
+        sealed.truncate(LET_OUT_MAX);
+        let more = sealed.len() == LET_OUT_MAX && sealed.last().is_some_and(|(waits, _)| !waits);
+        for (_, step) in sealed {
+            self.apply(&step, PieceEvent::Enqueue);
+        }
+        more
     }
 
     pub(super) fn may_leave(&self, step: &Step) -> bool {
@@ -99,7 +125,7 @@ impl Content {
     pub(super) fn state(&self, capture_id: CaptureId) -> Option<AssetState> {
         let capture = self.captures.get(&capture_id)?;
         let pieces: Vec<PieceState> = capture.pieces.iter().map(|piece| piece.state).collect();
-        let mut steps = self.steps.values().filter(|step| step.capture_id == capture_id);
+        let mut steps = self.of_capture(capture_id);
         Some(asset::derive(AssetFacts {
             closed: true,
             withheld: false,

@@ -84,6 +84,40 @@ pub fn small_pieces_go_first_and_old_ones_before_new(under: &mut dyn QueueUnderT
     assert_eq!(order(0), []);
 }
 
+/// However much waits, a call lets out a bounded part of it; calls until nothing is left let out everything, in the order in
+/// which it is sent.
+pub fn a_call_lets_out_a_bounded_part_in_order(under: &mut dyn QueueUnderTest) {
+    let large = under.add(&[5_000_000]);
+    let small: Vec<Added> = (0..LET_OUT_MAX + 20).map(|_| under.add(&[100])).collect();
+    do_all(under, StepKind::SendRecord);
+    under.queue().save_enrolment(&enrolment(1), b"bundle").unwrap();
+    let order = |under: &dyn QueueUnderTest| {
+        ready(under, StepKind::SendPiece).into_iter().map(|step| step.capture_id).collect::<Vec<_>>()
+    };
+    assert_eq!(order(under), []);
+    let mut expected: Vec<CaptureId> = small.iter().map(|added| added.capture_id).collect();
+    assert!(under.queue().enqueue(now(under)).unwrap(), "more is left");
+    assert_eq!(order(under), expected[..LET_OUT_MAX]);
+    assert!(!under.queue().enqueue(now(under)).unwrap());
+    expected.push(large.capture_id);
+    assert_eq!(order(under), expected);
+    assert!(!under.queue().enqueue(now(under)).unwrap());
+}
+
+/// A piece whose record was sent is not held up by a thousand whose record was not.
+pub fn what_could_be_sent_is_let_out_first(under: &mut dyn QueueUnderTest) {
+    let waiting: Vec<Added> = (0..LET_OUT_MAX + 20).map(|_| under.add(&[100])).collect();
+    let last = under.add(&[100]);
+    let records = ready(under, StepKind::SendRecord);
+    let record = records.iter().find(|step| step.capture_id == last.capture_id).unwrap();
+    attempt(under, record.step_id, Outcome::Done);
+    enrol(under);
+    let pieces = ready(under, StepKind::SendPiece);
+    assert_eq!(pieces.iter().map(|step| step.capture_id).collect::<Vec<_>>(), [last.capture_id]);
+    assert_eq!(under.state(waiting[0].capture_id), AssetState::Queued);
+    assert_eq!(under.state(waiting[LET_OUT_MAX].capture_id), AssetState::Prepared);
+}
+
 /// Captures and bytes that are left, at each rung of the ladder.
 pub fn the_backlog_counts_what_is_left(under: &mut dyn QueueUnderTest) {
     under.add(&[100, 60]);

@@ -19,7 +19,8 @@ pub use walk::{a_random_walk_loses_nothing, random_walk};
 use crate::FakeClock;
 use snaptrak_domain::{
     AccountId, AssetId, AssetState, CaptureId, Clock, DeviceId, OrganisationId, Reason, ReasonCode, Secret,
-    Sha256Digest, StepKind, StepState, UnixMs, limits,
+    Sha256Digest, StepKind, StepState, UnixMs,
+    limits::{self, LET_OUT_MAX},
     outcome::Outcome,
     piece::PieceEvent,
     queue_store::{AttemptEnd, Enrolment, PieceBytes, QueueError, QueueStore, ReadyStep, Tokens, Upload},
@@ -66,7 +67,8 @@ macro_rules! queue_conformance {
             a_refusal_parks_and_comes_back_after_a_day, a_delay_is_kept, a_lease_is_held_and_ends,
             a_changed_clock_and_a_reboot_strand_nothing, death_ends_every_lease, late_and_double_answers_change_nothing,
             what_was_lost_is_sent_again, one_piece_is_sent_again, uploads_are_remembered_and_forgotten,
-            small_pieces_go_first_and_old_ones_before_new, the_backlog_counts_what_is_left,
+            small_pieces_go_first_and_old_ones_before_new, a_call_lets_out_a_bounded_part_in_order,
+            what_could_be_sent_is_let_out_first, a_bounded_part_of_what_is_due_comes_back, the_backlog_counts_what_is_left,
             pieces_come_with_their_digests, unknown_things_are_missing, a_random_walk_loses_nothing);
     };
     ($new:expr; $($case:ident),* $(,)?) => {

@@ -78,6 +78,24 @@ pub fn a_refusal_parks_and_comes_back_after_a_day(under: &mut dyn QueueUnderTest
     assert_eq!(under.state(added.capture_id), AssetState::Verified);
 }
 
+/// However many were set aside, a call brings a bounded part of them back, the longest overdue first.
+pub fn a_bounded_part_of_what_is_due_comes_back(under: &mut dyn QueueUnderTest) {
+    for _ in 0..LET_OUT_MAX + 20 {
+        under.add(&[100]);
+    }
+    enrol(under);
+    let records = ready(under, StepKind::SendRecord);
+    for step in &records {
+        attempt(under, step.step_id, Outcome::Refused(reason()));
+        under.clock().advance_ms(1);
+    }
+    under.clock().advance_ms(limits::REVIVAL_AFTER_MS);
+    assert!(under.queue().enqueue(now(under)).unwrap(), "more is left");
+    assert_eq!(ready(under, StepKind::SendRecord), records[..LET_OUT_MAX]);
+    assert!(!under.queue().enqueue(now(under)).unwrap());
+    assert_eq!(ready(under, StepKind::SendRecord), records);
+}
+
 /// A failed step is not offered before its time, and the backlog says when that is.
 pub fn a_delay_is_kept(under: &mut dyn QueueUnderTest) {
     under.add(&[100]);

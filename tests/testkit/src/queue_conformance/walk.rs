@@ -48,7 +48,9 @@ pub fn random_walk(under: &mut dyn QueueUnderTest, seed: u64) {
         match dice.below(12) {
             0 => under.clock().advance_ms(30_000),
             1 => under.die_and_reopen(),
-            2 => under.queue().enqueue(now(under)).unwrap(),
+            2 => {
+                under.queue().enqueue(now(under)).unwrap();
+            }
             3 => under.clock().reboot(),
             4 => {
                 let place = dice.below(captures.len());

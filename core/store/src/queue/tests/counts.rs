@@ -72,7 +72,7 @@ fn check_counts(fixture: &Fixture, capture_id: CaptureId) {
     }
 }
 
-fn below(random: &SeededRandom, bound: usize) -> usize {
+pub(super) fn below(random: &SeededRandom, bound: usize) -> usize {
     let mut bytes = [0; 8];
     random.fill(&mut bytes).unwrap();
     usize::try_from(u64::from_be_bytes(bytes) % bound as u64).unwrap()
@@ -90,7 +90,9 @@ fn counts_of_waits_never_drift() {
         let ready = fixture.store.ready(kind, fixture.now(), 10).unwrap();
         match below(&random, 8) {
             0 => fixture.clock.advance_ms(limits::REVIVAL_AFTER_MS),
-            1 => fixture.store.enqueue(fixture.now()).unwrap(),
+            1 => {
+                fixture.store.enqueue(fixture.now()).unwrap();
+            }
             2 => {
                 let asset_id = captures[below(&random, captures.len())].asset_id;
                 fixture.store.send_again(asset_id, None, fixture.now()).unwrap();

@@ -5,6 +5,7 @@ mod envelope;
 pub(crate) mod fixture;
 mod numbers;
 mod plans;
+mod tallies;
 mod why;
 
 use fixture::Fixture;

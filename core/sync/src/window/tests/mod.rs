@@ -1,5 +1,6 @@
 //! The loop against a queue in memory, a server in memory and a clock that moves only when the loop waits.
 
+mod let_out;
 mod server;
 
 use std::sync::{Arc, Mutex};
