@@ -74,7 +74,19 @@ pub(crate) fn refuse_plain(file: &Path) -> Result<(), StoreError> {
 }
 
 fn set_key(connection: &Connection, key: &Secret) -> Result<(), StoreError> {
-    // Fewer digits would silently be taken for a passphrase.
+    // SQLCipher prints failures to standard error and to Android's log otherwise.
+    connection.pragma_update(None, "cipher_log_level", "NONE")?;
+    connection.pragma_update(None, "key", literal(key).as_str())?;
+    Ok(())
+}
+
+/// Encrypts the whole database under another key, in one transaction.
+pub(crate) fn rekey(connection: &Connection, key: &Secret) -> Result<(), StoreError> {
+    Ok(connection.pragma_update(None, "rekey", literal(key).as_str())?)
+}
+
+/// `x'...'`: a raw key. Fewer digits would silently be taken for a passphrase.
+fn literal(key: &Secret) -> Zeroizing<String> {
     assert_eq!(key.expose().len(), DATABASE_KEY_BYTES, "the database key is drawn with this length");
     let mut literal = Zeroizing::new(String::with_capacity(2 * DATABASE_KEY_BYTES + 3));
     literal.push_str("x'");
@@ -84,10 +96,7 @@ fn set_key(connection: &Connection, key: &Secret) -> Result<(), StoreError> {
         }
     }
     literal.push('\'');
-    // SQLCipher prints failures to standard error and to Android's log otherwise.
-    connection.pragma_update(None, "cipher_log_level", "NONE")?;
-    connection.pragma_update(None, "key", literal.as_str())?;
-    Ok(())
+    literal
 }
 
 fn check_cipher(connection: &Connection) -> Result<(), StoreError> {

@@ -67,7 +67,7 @@ fn fill(layout: &Layout, surroundings: &Surroundings) -> Result<(), StoreError> 
     keyset::write(layout, &keysets.background, surroundings.key_store.as_ref())?;
     keyset::write(layout, &keysets.viewing, surroundings.key_store.as_ref())?;
     let database_entry = keysets.background.active(KeyRole::Database)?;
-    database_key::write(&layout.database_key(), database_entry)?;
+    database_key::write(&layout.database_key(), database_entry, None)?;
 
     let store_file = StoreFile::new(StoreId::new(now, random)?, StoreId::new(now, random)?, now);
     let device_id = DeviceId::new(now, random)?;

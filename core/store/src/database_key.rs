@@ -1,7 +1,8 @@
 //! `database/key.json`: a fingerprint of the database's key beside the database.
 //!
 //! SQLCipher gives one answer to a wrong key and to a damaged first page; the fingerprint tells them apart before anything is
-//! opened. It is a one-way derivation of a random key and reveals nothing.
+//! opened. It is a one-way derivation of a random key and reveals nothing. While the key is being rotated the file names the
+//! next one too: whoever opens the database after a kill tries both.
 
 use crate::{
     StoreError,
@@ -18,25 +19,45 @@ const FILE_BYTES_MAX: u64 = 4096;
 
 #[derive(Serialize, Deserialize)]
 struct File {
+    #[serde(flatten)]
+    current: Named,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    next: Option<Named>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Named {
     key_version: u32,
     fingerprint: Sha256Digest,
 }
 
-/// The key that opens the database, checked against its fingerprint.
-pub(crate) fn find(path: &Path, keyset: &Keyset) -> Result<Secret, StoreError> {
+impl Named {
+    fn new(entry: &KeyEntry) -> Self {
+        Self { key_version: entry.version, fingerprint: fingerprint(&entry.key) }
+    }
+
+    fn find<'a>(&self, keyset: &'a Keyset) -> Result<&'a KeyEntry, StoreError> {
+        let entry = keyset.version(KeyRole::Database, self.key_version).ok_or(StoreError::WrongKey)?;
+        if fingerprint(&entry.key) == self.fingerprint { Ok(entry) } else { Err(StoreError::WrongKey) }
+    }
+}
+
+/// The keys that may open the database, each checked against its fingerprint, in the order in which to try them.
+pub(crate) fn find<'a>(path: &Path, keyset: &'a Keyset) -> Result<Vec<&'a KeyEntry>, StoreError> {
     let Some(bytes) = layout::read_small(path, FILE_BYTES_MAX, "database key fingerprint")? else {
-        // It is derived, so it can be made again once the key has proven itself by opening.
-        return Ok(keyset.active(KeyRole::Database)?.key.clone());
+        // It is derived, so it can be made again once a key has proven itself by opening.
+        let mut entries: Vec<_> = keyset.keys.iter().filter(|entry| entry.role == KeyRole::Database).collect();
+        entries.sort_by_key(|entry| std::cmp::Reverse(entry.version));
+        return if entries.is_empty() { Err(StoreError::KeysetDamaged) } else { Ok(entries) };
     };
     let file: File =
         serde_json::from_slice(&bytes).map_err(|_| StoreError::Damaged { what: "database key fingerprint" })?;
-    let entry = keyset.version(KeyRole::Database, file.key_version).ok_or(StoreError::WrongKey)?;
-    if fingerprint(&entry.key) == file.fingerprint { Ok(entry.key.clone()) } else { Err(StoreError::WrongKey) }
+    std::iter::once(&file.current).chain(&file.next).map(|named| named.find(keyset)).collect()
 }
 
-/// Writes the file for a key that opens the database.
-pub(crate) fn write(path: &Path, entry: &KeyEntry) -> Result<(), StoreError> {
-    let file = File { key_version: entry.version, fingerprint: fingerprint(&entry.key) };
+/// Writes the file for the key that opens the database, and the one to which it is being changed, if any.
+pub(crate) fn write(path: &Path, current: &KeyEntry, next: Option<&KeyEntry>) -> Result<(), StoreError> {
+    let file = File { current: Named::new(current), next: next.map(Named::new) };
     layout::replace_file(path, &serde_json::to_vec(&file).expect("numbers and texts always have JSON"))
 }
 

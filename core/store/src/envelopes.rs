@@ -38,8 +38,8 @@ impl Sealer {
         let random = self.random.as_ref();
         let sealed = SealedMetadata { capture: metadata.clone(), pieces: Vec::new(), bytes: 0, sha256: None };
         let mut envelope = Envelope::create(new, &sealed, data_key, random).map_err(envelope_failed)?;
-        let media = &self.keys.media_public;
-        let device = Wrap::seal(data_key, media, Recipient::Device, asset_id, random).map_err(wrap_failed)?;
+        let media = self.keys.media_public();
+        let device = Wrap::seal(data_key, &media, Recipient::Device, asset_id, random).map_err(wrap_failed)?;
         envelope.add_wrap(device).map_err(envelope_failed)?;
         for recipient in &known.wrappable {
             add_wrap(&mut envelope, recipient, data_key, random)?;

@@ -14,7 +14,7 @@ use snaptrak_domain::{AssetId, KeyClass, KeyStore, Random, Secret, Signer, UnixM
 use snaptrak_seal::{DataKey, KemAlgorithm, RecipientPrivateKey, RecipientPublicKey, SoftwareSigner};
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{Arc, Mutex, MutexGuard, RwLock},
 };
 use zeroize::Zeroizing;
 
@@ -58,7 +58,8 @@ pub(crate) fn draw(random: &dyn Random, now: UnixMs) -> Result<NewKeysets, Store
 /// The keys of an open store.
 pub(crate) struct Keys {
     token: LessSafeKey,
-    pub(crate) media_public: RecipientPublicKey,
+    /// Replaced when the media key is rotated.
+    media_public: RwLock<Arc<RecipientPublicKey>>,
     pub(crate) signer: Arc<dyn Signer>,
     viewing: Mutex<Option<Arc<Vec<RecipientPrivateKey>>>>,
     recent: Mutex<VecDeque<(AssetId, DataKey)>>,
@@ -78,12 +79,25 @@ impl Keys {
         let token = UnboundKey::new(&AES_256_GCM, background.active(KeyRole::Token)?.key.expose());
         Ok(Self {
             token: LessSafeKey::new(token.map_err(|_| StoreError::KeysetDamaged)?),
-            media_public: RecipientPublicKey::from_bytes(KemAlgorithm::XWing, media.expose())
-                .map_err(|_| StoreError::KeysetDamaged)?,
+            media_public: RwLock::new(Arc::new(
+                RecipientPublicKey::from_bytes(KemAlgorithm::XWing, media.expose())
+                    .map_err(|_| StoreError::KeysetDamaged)?,
+            )),
             signer,
             viewing: Mutex::new(None),
             recent: Mutex::new(VecDeque::new()),
         })
+    }
+
+    /// The public half of the device's `media` key: for whom every data key is wrapped.
+    pub(crate) fn media_public(&self) -> Arc<RecipientPublicKey> {
+        Arc::clone(&self.media_public.read().expect("no one panics while holding this lock"))
+    }
+
+    /// What is captured from now on is wrapped for another key. The private halves are read again when they are needed.
+    pub(crate) fn replace_media_public(&self, media: RecipientPublicKey) {
+        *self.media_public.write().expect("no one panics while holding this lock") = Arc::new(media);
+        *lock(&self.viewing) = None;
     }
 
     /// The private halves of the device's `media` key, newest first; asks the key store the first time.

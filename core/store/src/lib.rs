@@ -29,6 +29,7 @@ mod readers;
 mod receipts;
 mod recording;
 mod request;
+mod rotate;
 mod rows;
 mod salvage;
 mod sealer;

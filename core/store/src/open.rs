@@ -11,7 +11,7 @@ use crate::{
     database_key,
     journal::Journal,
     keys::Keys,
-    keyset::{self, KeyRole, Keyset},
+    keyset::{self, KeyEntry, Keyset},
     layout::Layout,
     lock::Lock,
     migrate, queue,
@@ -43,8 +43,7 @@ impl Store {
     pub(crate) fn open_locked(layout: Layout, surroundings: Surroundings, lock: Lock) -> Result<Self, StoreError> {
         let file = StoreFile::read(&layout.store_file())?;
         let background = keyset::read(&layout, KeyClass::Background, surroundings.key_store.as_ref())?;
-        let key = database_key::find(&layout.database_key(), &background)?;
-        let mut connection = open_database(&layout, &key, &background)?;
+        let (mut connection, key) = open_database(&layout, &background)?;
         let device_id = check_identity(&connection, &file)?;
         session::begin(&mut connection, &layout, file.generation_id)?;
         let keys = Arc::new(Keys::new(&background, surroundings.signer.clone())?);
@@ -71,13 +70,29 @@ impl Store {
     }
 }
 
-fn open_database(layout: &Layout, key: &Secret, background: &Keyset) -> Result<Connection, StoreError> {
-    let mut connection = connection::open(&layout.database(), key, Access::Write)?;
+/// Opens the database with the key that is known to fit, or, after a rotation that was killed, with either of two.
+fn open_database(layout: &Layout, background: &Keyset) -> Result<(Connection, Secret), StoreError> {
+    let entries = database_key::find(&layout.database_key(), background)?;
+    let (mut connection, entry) = open_with_one_of(layout, &entries)?;
     migrate::migrate(&mut connection)?;
-    if !layout.database_key().exists() {
-        database_key::write(&layout.database_key(), background.active(KeyRole::Database)?)?;
+    if entries.len() > 1 || !layout.database_key().exists() {
+        database_key::write(&layout.database_key(), entry, None)?;
     }
-    Ok(connection)
+    Ok((connection, entry.key.clone()))
+}
+
+fn open_with_one_of<'a>(layout: &Layout, entries: &[&'a KeyEntry]) -> Result<(Connection, &'a KeyEntry), StoreError> {
+    let mut answer = StoreError::KeysetDamaged;
+    for (place, entry) in entries.iter().enumerate() {
+        match connection::open(&layout.database(), &entry.key, Access::Write) {
+            Ok(connection) => return Ok((connection, entry)),
+            // SQLCipher's word for a wrong key; what the first key was told stands where no other fits.
+            Err(error @ StoreError::Damaged { .. }) if place == 0 => answer = error,
+            Err(StoreError::Damaged { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(answer)
 }
 
 /// The database and the folder must be of one generation; the device's id comes along.

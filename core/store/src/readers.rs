@@ -6,7 +6,10 @@ use crate::{
 };
 use rusqlite::Connection;
 use snaptrak_domain::Secret;
-use std::{path::PathBuf, sync::Mutex};
+use std::{
+    path::PathBuf,
+    sync::{Mutex, RwLock},
+};
 
 /// Connections that stay open between reads. More readers at once open their own (0.2 ms) and close them again.
 const IDLE_CONNECTIONS_MAX: usize = 4;
@@ -14,22 +17,24 @@ const IDLE_CONNECTIONS_MAX: usize = 4;
 /// The pool.
 pub(crate) struct Readers {
     file: PathBuf,
-    key: Secret,
+    /// Held for reading by every read: while the key is being replaced there is none.
+    key: RwLock<Secret>,
     /// `None` once the store is closed.
     idle: Mutex<Option<Vec<Connection>>>,
 }
 
 impl Readers {
     pub(crate) fn new(file: PathBuf, key: Secret) -> Self {
-        Self { file, key, idle: Mutex::new(Some(Vec::new())) }
+        Self { file, key: RwLock::new(key), idle: Mutex::new(Some(Vec::new())) }
     }
 
     /// Runs `work` in a read transaction: all its statements see the same commit.
     pub(crate) fn read<T>(&self, work: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let key = self.key.read().expect("no one panics while holding this lock");
         let reused = self.idle().as_mut().ok_or(StoreError::Closed)?.pop();
         let connection = match reused {
             Some(connection) => connection,
-            None => connection::open(&self.file, &self.key, Access::Read)?,
+            None => connection::open(&self.file, &key, Access::Read)?,
         };
         let transaction = connection.unchecked_transaction()?;
         let result = work(&transaction);
@@ -38,6 +43,19 @@ impl Readers {
             idle.push(connection);
         }
         result
+    }
+
+    /// Runs `replace` while nobody reads and no read connection is open; on success the key is `key` from then on.
+    pub(crate) fn replace_key(
+        &self,
+        key: &Secret,
+        replace: impl FnOnce() -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let mut current = self.key.write().expect("no one panics while holding this lock");
+        self.idle().as_mut().ok_or(StoreError::Closed)?.clear();
+        replace()?;
+        *current = key.clone();
+        Ok(())
     }
 
     /// Closes what is idle; from now on every read is answered with [`StoreError::Closed`].

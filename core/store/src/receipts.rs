@@ -178,6 +178,6 @@ impl Store {
 
     /// SHA-256 of the device's public media key: what its wraps name.
     pub fn media_key_id(&self) -> Sha256Digest {
-        self.inner.keys.media_public.key_id()
+        self.inner.keys.media_public().key_id()
     }
 }

@@ -105,8 +105,12 @@ where
     }
 }
 
+/// What needs the connection for itself, outside of any transaction.
+type Alone = Box<dyn FnOnce(&mut Connection) + Send>;
+
 enum Command {
     Job(Box<dyn Job>),
+    Alone(Alone),
     Close(Sender<Result<(), StoreError>>),
 }
 
@@ -137,6 +141,22 @@ impl Writer {
         let (reply, answer) = bounded(1);
         let job = Closure { work: Some(work), result: Err(StoreError::Closed), reply };
         self.commands.send(Command::Job(Box::new(job))).map_err(|_| StoreError::Closed)?;
+        answer.recv().unwrap_or(Err(StoreError::Closed))
+    }
+
+    /// Runs `work` on the write connection between two transactions; everyone who writes waits for it.
+    pub(crate) fn alone<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Connection) -> Result<T, StoreError> + Send + 'static,
+    {
+        let (reply, answer) = bounded(1);
+        let job = move |connection: &mut Connection| {
+            let result = catch_unwind(AssertUnwindSafe(|| work(connection))).unwrap_or(Err(StoreError::Panicked));
+            // A caller that died does not want its answer.
+            let _ = reply.send(result);
+        };
+        self.commands.send(Command::Alone(Box::new(job))).map_err(|_| StoreError::Closed)?;
         answer.recv().unwrap_or(Err(StoreError::Closed))
     }
 
@@ -190,14 +210,18 @@ impl Worker {
                     Err(_) => break,
                 }
             };
-            let closing = match command {
+            let after_group = match command {
                 Command::Job(first) => self.group(first),
-                Command::Close(reply) => Some(reply),
+                other @ (Command::Alone(_) | Command::Close(_)) => Some(other),
             };
-            if let Some(reply) = closing {
-                let result = self.close();
-                let _ = reply.send(result);
-                return;
+            match after_group {
+                Some(Command::Close(reply)) => {
+                    let result = self.close();
+                    let _ = reply.send(result);
+                    return;
+                }
+                Some(Command::Alone(work)) => work(&mut self.connection),
+                Some(Command::Job(_)) | None => {}
             }
             chores_wait = true;
             if self.groups_since_chores >= GROUPS_BEFORE_CHORES {
@@ -209,15 +233,15 @@ impl Worker {
         }
     }
 
-    /// Takes everyone who waits besides `first` and commits for all; a request to close that came among them.
-    fn group(&mut self, first: Box<dyn Job>) -> Option<Sender<Result<(), StoreError>>> {
+    /// Takes everyone who waits besides `first` and commits for all; what came among them and is no job.
+    fn group(&mut self, first: Box<dyn Job>) -> Option<Command> {
         let mut jobs = vec![first];
-        let mut closing = None;
+        let mut other = None;
         while jobs.len() < GROUP_JOBS_MAX {
             match self.inbox.try_recv() {
                 Ok(Command::Job(job)) => jobs.push(job),
-                Ok(Command::Close(reply)) => {
-                    closing = Some(reply);
+                Ok(command @ (Command::Alone(_) | Command::Close(_))) => {
+                    other = Some(command);
                     break;
                 }
                 Err(_) => break,
@@ -228,7 +252,7 @@ impl Worker {
         if let Err(error) = self.side.journal.sync_if_old() {
             tracing::warn!(%error, "the journal could not be synced");
         }
-        closing
+        other
     }
 
     /// One run; whether more is left.

@@ -4,6 +4,7 @@ mod captures;
 mod kills;
 mod opening;
 mod recordings;
+mod rotation;
 mod settings;
 mod versions;
 pub(crate) mod world;
