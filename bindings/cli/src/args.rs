@@ -57,6 +57,8 @@ pub(crate) enum Command {
     Verify,
     /// Export one asset's data key to a file, for its owner
     ExportKey(commands::export_key::Arguments),
+    /// Give the store new keys; captures stay readable and no sealed byte of them is written again
+    RotateKeys(commands::rotate_keys::Arguments),
     /// Print a completion script for a shell
     Completions(commands::completions::Arguments),
 }
@@ -82,6 +84,7 @@ impl Arguments {
             | Command::Sync(_)
             | Command::Verify
             | Command::ExportKey(_)
+            | Command::RotateKeys(_)
             | Command::Completions(_) => false,
         };
         match (lines, self.globals.json) {

@@ -240,7 +240,7 @@ pub trait QueueStore: Send + Sync {
     fn expected_receipt(&self, asset_id: AssetId) -> Result<ExpectedReceipt, QueueError>;
     /// Ends a `fetch_receipt` step with a checked countersignature: receipt kept, pieces verified, step done, one transaction.
     fn save_countersigned(&self, step_id: i64, countersigned: &[u8], now: UnixMs) -> Result<(), QueueError>;
-    /// The server does not hold what it should: the named pieces (or all) go back to queued and their steps to waiting,
-    /// together with the asset's envelope step; `fetch_receipt` waits for them again.
+    /// The server does not hold what it should: the named pieces (`None`: all; an empty list: none) go back to queued and their
+    /// steps to waiting, together with the asset's envelope step; `fetch_receipt` waits for them again.
     fn send_again(&self, asset_id: AssetId, pieces: Option<&[u32]>, now: UnixMs) -> Result<(), QueueError>;
 }

@@ -29,7 +29,7 @@ pub use look::PictureFormat;
 pub use platform::{Platform, SystemClock, SystemRandom};
 pub use progress::{Phase, Progress, ProgressEvent, Quiet};
 pub use record::Recording;
-pub use snaptrak::SnapTrak;
+pub use snaptrak::{RotateKeys, SnapTrak};
 pub use sync::{Budget, StoppedBecause, SyncReport};
 pub use verify::{VerifyFailure, VerifyReport};
 

@@ -10,6 +10,15 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+/// Which keys [`SnapTrak::rotate_keys`] replaces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RotateKeys {
+    /// What the database is encrypted with.
+    pub database: bool,
+    /// What the data keys of new captures are wrapped for.
+    pub media: bool,
+}
+
 /// The SDK on one store. Clones share it; everything may be called from any thread and blocks until it is done.
 #[derive(Clone)]
 pub struct SnapTrak {
@@ -63,6 +72,19 @@ impl SnapTrak {
         let now = self.inner.platform.clock.now();
         for kind in [StepKind::SendEnvelope, StepKind::Analyse] {
             store.revive(kind, &[ReasonCode::NeedsUser], now)?;
+        }
+        Ok(())
+    }
+
+    /// Gives the store new keys, while captures go on: what the database is encrypted with, what new captures are wrapped for, or
+    /// both. No sealed byte of media is written again; old captures stay readable. The media key needs the person
+    /// (`NeedsUser`), the database key writes the whole database once (a full disk leaves the old key).
+    pub fn rotate_keys(&self, keys: RotateKeys) -> Result<(), Error> {
+        if keys.media {
+            self.inner.store.rotate_media_key()?;
+        }
+        if keys.database {
+            self.inner.store.rotate_database_key()?;
         }
         Ok(())
     }

@@ -95,13 +95,7 @@ fn newest(keyset: &Keyset, role: KeyRole) -> u32 {
 }
 
 /// Adds the next version of a role, greater than `at_least`; the others of the role are retired.
-fn add(
-    keyset: &mut Keyset,
-    role: KeyRole,
-    at_least: u32,
-    key: Secret,
-    store: &Store,
-) -> Result<KeyEntry, StoreError> {
+fn add(keyset: &mut Keyset, role: KeyRole, at_least: u32, key: Secret, store: &Store) -> Result<KeyEntry, StoreError> {
     let version = newest(keyset, role).max(at_least).checked_add(1).ok_or(StoreError::KeysetDamaged)?;
     for entry in keyset.keys.iter_mut().filter(|entry| entry.role == role) {
         entry.state = KeyState::Retired;

@@ -62,3 +62,37 @@ fn what_was_captured_under_nobodys_root_waits_for_the_right_one() {
     station.bring_everything().unwrap();
     station.check_held(&taken).unwrap();
 }
+
+/// Two pieces and their envelope are on their way when the organisation's key changes.
+#[test]
+fn a_new_upload_key_leads_to_new_wraps_and_not_to_new_uploads() {
+    const BYTES: u64 = 40_000_000;
+    const FIRST_PIECE_BYTES: u64 = 33_554_432;
+    for revoke in [false, true] {
+        let mut station = Station::enrolled(&[]).unwrap();
+        let video = station.write_noise("video", BYTES, 7).unwrap();
+        let mut taken = station.capture(&[&video]).unwrap();
+        // The record, the envelope with the old key's wrap and the smaller piece arrive; the larger piece does not.
+        let busy = json!({"answer": {"status": 503, "code": "later", "retry_after_ms": 1}});
+        let rule = json!({"id": "patch", "method": "PATCH", "path_prefix": "/v1/uploads", "skip": 1, "times": 1000, "action": busy});
+        station.order_faults(&json!({ "rules": [rule] })).unwrap();
+        let cut = station.client.ask(&["sync", "--budget-ms", "3000"]).unwrap();
+        assert_eq!((&cut.json["received"], &cut.json["verified"]), (&json!(1), &json!(0)), "{cut:?}");
+        station.order_faults(&json!(null)).unwrap();
+        station.stop_server();
+        let data = station.server_data().to_string_lossy().into_owned();
+        let mut rotation = std::process::Command::new(station.programs().server());
+        rotation.args(["rotate-upload-key", "--data", &data]).args(revoke.then_some("--revoke"));
+        assert!(rotation.output().unwrap().status.success());
+        // Captured meanwhile, wrapped for the key that this device knew.
+        taken.extend(captures(&station.client.tell(&["note", "under the old key"]).unwrap()));
+
+        station.start_server(&[]).unwrap();
+        let windows = station.bring_everything().unwrap();
+        let sent: u64 = windows.iter().filter_map(|window| window.json["bytes_sent"].as_u64()).sum();
+        assert!(sent < FIRST_PIECE_BYTES + 1_000_000, "only what was missing was sent: {windows:?}");
+        station.check_held(&taken).unwrap();
+        let verify = station.client.tell(&["verify"]).unwrap();
+        assert_eq!((&verify["countersigned"], &verify["failures"]), (&json!(2), &json!([])), "{verify}");
+    }
+}

@@ -41,6 +41,34 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Give the organisation a new upload key; the server serves it from its next start on.
+    RotateUploadKey {
+        /// The server's folder.
+        #[arg(long, value_name = "DIR")]
+        data: PathBuf,
+        #[command(flatten)]
+        key: Key,
+        /// The key before it is lost or stolen: it opens nothing any more, and devices wrap anew what is not verified yet.
+        #[arg(long)]
+        revoke: bool,
+        /// Answer in JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make a recovery key for which devices wrap too, and write its private half; the server never keeps it.
+    MakeRecoveryKey {
+        /// The server's folder.
+        #[arg(long, value_name = "DIR")]
+        data: PathBuf,
+        #[command(flatten)]
+        key: Key,
+        /// The file to make; it must not exist.
+        #[arg(short, long, value_name = "FILE")]
+        output: PathBuf,
+        /// Answer in JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Print the root's fingerprint, for `--trust-root` of a client.
     TrustRoot {
         /// The server's folder.

@@ -31,4 +31,4 @@ pub use edge::{TimeSource, system_time};
 pub use error::Error;
 pub use faults::{FaultAction, FaultRule, FaultRules, Faults};
 pub use server::{RunningServer, Server};
-pub use takeaway::{TrustRoot, export_upload_key, trust_root};
+pub use takeaway::{TrustRoot, export_upload_key, make_recovery_key, rotate_upload_key, trust_root};

@@ -32,6 +32,15 @@ fn run(command: Command) -> Result<(), Error> {
             print::exported(&output, &key_id, json);
             Ok(())
         }
+        Command::RotateUploadKey { data, key, revoke, json } => {
+            print::rotated(&snaptrak_server::rotate_upload_key(&data, &key.source(), revoke)?, json);
+            Ok(())
+        }
+        Command::MakeRecoveryKey { data, key, output, json } => {
+            let key_id = snaptrak_server::make_recovery_key(&data, &key.source(), &output)?;
+            print::recovery_key(&output, &key_id, json);
+            Ok(())
+        }
         Command::TrustRoot { data, key, json } => {
             print::trust_root(&snaptrak_server::trust_root(&data, &key.source())?, json);
             Ok(())

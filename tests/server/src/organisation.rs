@@ -10,8 +10,8 @@ use rusqlite::Transaction;
 use snaptrak_domain::{OrganisationId, Random, Secret, Sha256Digest, Signer as _, UnixMs};
 use snaptrak_seal::software_signer::SoftwareSigner;
 use snaptrak_seal::{
-    KemAlgorithm, KeyState, RecipientPrivateKey, RoleKey, RoleKeys, RootKey, RootPublic, TrustBody, key_id,
-    sign_trust_bundle,
+    KemAlgorithm, KeyState, RecipientPrivateKey, RecipientPublicKey, RoleKey, RoleKeys, RootKey, RootPublic, TrustBody,
+    key_id, sign_trust_bundle,
 };
 
 /// A bundle is accepted for a year.
@@ -24,7 +24,10 @@ const TRUST_RENEWED_BEFORE_MS: i64 = TRUST_LASTS_MS / 4;
 const ROOT: &str = "root";
 const UPLOAD: &str = "upload";
 const COUNTERSIGN: &str = "countersign";
+const RECOVERY: &str = "recovery";
 const ACTIVE: &str = "active";
+const RETIRED: &str = "retired";
+const REVOKED: &str = "revoked";
 const ALGORITHM_ED25519: &str = "ed25519";
 const ALGORITHM_ES256: &str = "es256";
 
@@ -37,6 +40,7 @@ pub(crate) struct Organisation {
     pub(crate) server_id: String,
     pub(crate) trust_bundle: Vec<u8>,
     pub(crate) root_fingerprint: Sha256Digest,
+    /// Those that still open what was wrapped for them, the active one last.
     upload_keys: Vec<RecipientPrivateKey>,
     countersigner: SoftwareSigner,
 }
@@ -148,9 +152,10 @@ fn sign_next(
     let root = root_key(&keys, at_rest)?;
     let mut roles = RoleKeys::default();
     for key in &keys {
-        let state = if key.state == ACTIVE { KeyState::Active } else { KeyState::Retired };
+        let state = state_of(key)?;
         match key.role.as_str() {
-            UPLOAD => roles.upload.push(RoleKey::for_recipient(&upload_key(key, at_rest)?.public_key(), state)),
+            RECOVERY => roles.recovery.push(RoleKey::for_recipient(&recipient(key)?, state)),
+            UPLOAD => roles.upload.push(RoleKey::for_recipient(&recipient(key)?, state)),
             COUNTERSIGN => {
                 let public = key.public.as_slice().try_into();
                 let public = public.map_err(|_| Error::key("the countersign key has a wrong length"))?;
@@ -180,14 +185,77 @@ fn load(transaction: &Transaction<'_>, at_rest: &AtRest) -> Result<Organisation,
     let countersign = of_role(COUNTERSIGN)
         .find(|key| key.state == ACTIVE)
         .ok_or(Error::Contradiction { what: "the organisation has no countersign key" })?;
+    let mut upload_keys: Vec<_> = of_role(UPLOAD).filter(|key| key.state != REVOKED).collect();
+    upload_keys.sort_by_key(|key| key.state == ACTIVE);
     Ok(Organisation {
         id: row.id,
         server_id: row.server_id,
         trust_bundle: row.trust_bundle,
         root_fingerprint: root_key(&keys, at_rest)?.fingerprint(),
-        upload_keys: of_role(UPLOAD).map(|key| upload_key(key, at_rest)).collect::<Result<_, _>>()?,
+        upload_keys: upload_keys.into_iter().map(|key| upload_key(key, at_rest)).collect::<Result<_, _>>()?,
         countersigner: signer(private(countersign, at_rest)?.expose())?,
     })
+}
+
+/// A new upload key. Devices wrap for it from the next bundle on; the one before is retired (it still opens what was wrapped
+/// for it) or, if `revoke`, neither opens nor is believed any more.
+pub(crate) fn rotate_upload_key(
+    transaction: &Transaction<'_>,
+    at_rest: &AtRest,
+    revoke: bool,
+    now: UnixMs,
+    random: &dyn Random,
+) -> Result<Sha256Digest, Error> {
+    let mut row = organisations::organisation(transaction)?;
+    let keys = organisations::keys(transaction, row.id)?;
+    let before = keys.iter().find(|key| key.role == UPLOAD && key.state == ACTIVE);
+    let before = before.ok_or(Error::Contradiction { what: "the organisation has no upload key" })?;
+    let new = RecipientPrivateKey::generate(before.algorithm.parse().map_err(Error::key)?, random)?;
+    organisations::move_keys(transaction, row.id, UPLOAD, ACTIVE, if revoke { REVOKED } else { RETIRED })?;
+    let key_id = new.public_key().key_id();
+    let private_sealed = at_rest.seal(PRIVATE_COLUMN, key_id.to_string().as_bytes(), new.expose(), random)?;
+    organisations::insert_key(transaction, row.id, &recipient_row(UPLOAD, &new, private_sealed), now)?;
+    sign_next(transaction, at_rest, &mut row, now)?;
+    Ok(key_id)
+}
+
+/// A recovery key for which devices wrap too. The server keeps its public half alone.
+pub(crate) fn make_recovery_key(
+    transaction: &Transaction<'_>,
+    at_rest: &AtRest,
+    now: UnixMs,
+    random: &dyn Random,
+) -> Result<RecipientPrivateKey, Error> {
+    let mut row = organisations::organisation(transaction)?;
+    let new = RecipientPrivateKey::generate(KemAlgorithm::XWing, random)?;
+    organisations::move_keys(transaction, row.id, RECOVERY, ACTIVE, RETIRED)?;
+    organisations::insert_key(transaction, row.id, &recipient_row(RECOVERY, &new, Vec::new()), now)?;
+    sign_next(transaction, at_rest, &mut row, now)?;
+    Ok(new)
+}
+
+fn recipient_row(role: &str, key: &RecipientPrivateKey, private_sealed: Vec<u8>) -> OrganisationKeyRow {
+    OrganisationKeyRow {
+        key_id: key.public_key().key_id(),
+        role: role.to_owned(),
+        algorithm: key.algorithm().as_str().to_owned(),
+        public: key.public_key().as_bytes().to_vec(),
+        private_sealed,
+        state: ACTIVE.to_owned(),
+    }
+}
+
+fn state_of(key: &OrganisationKeyRow) -> Result<KeyState, Error> {
+    match key.state.as_str() {
+        ACTIVE => Ok(KeyState::Active),
+        RETIRED => Ok(KeyState::Retired),
+        REVOKED => Ok(KeyState::Revoked),
+        _ => Err(Error::Contradiction { what: "a key in an unknown state" }),
+    }
+}
+
+fn recipient(key: &OrganisationKeyRow) -> Result<RecipientPublicKey, Error> {
+    RecipientPublicKey::from_bytes(key.algorithm.parse().map_err(Error::key)?, &key.public).map_err(Error::key)
 }
 
 fn private(key: &OrganisationKeyRow, at_rest: &AtRest) -> Result<Secret, Error> {

@@ -27,6 +27,27 @@ pub(crate) fn exported(output: &Path, key_id: &Sha256Digest, json: bool) {
     eprintln!("whoever holds this file opens everything that the organisation was sent");
 }
 
+pub(crate) fn rotated(key_id: &Sha256Digest, json: bool) {
+    if json {
+        println!("{}", json!({ "schema": "snaptrak.upload-key/1", "key_id": key_id }));
+    } else {
+        println!("{key_id}");
+    }
+    eprintln!("a running server serves the new key from its next start on");
+}
+
+pub(crate) fn recovery_key(output: &Path, key_id: &Sha256Digest, json: bool) {
+    if json {
+        println!(
+            "{}",
+            json!({ "schema": "snaptrak.recovery-key/1", "file": output.to_string_lossy(), "key_id": key_id })
+        );
+    } else {
+        println!("{}", output.display());
+    }
+    eprintln!("keep this file away from the server: it opens what a lost device had captured, and exists only once");
+}
+
 pub(crate) fn trust_root(root: &TrustRoot, json: bool) {
     if json {
         let schema = "snaptrak.trust-root/1";

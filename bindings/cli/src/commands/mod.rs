@@ -10,6 +10,7 @@ pub(crate) mod init;
 pub(crate) mod list;
 pub(crate) mod note;
 pub(crate) mod record;
+pub(crate) mod rotate_keys;
 pub(crate) mod show;
 pub(crate) mod sign_out;
 pub(crate) mod status;
@@ -45,6 +46,7 @@ pub(crate) fn run(arguments: &Arguments, output: &Output) -> Result<Exit, Error>
         Command::Analyse(arguments) => analyse::run(arguments, globals, output),
         Command::Sync(arguments) => sync::run(arguments, globals, output),
         Command::Verify => verify::run(globals, output),
+        Command::RotateKeys(arguments) => rotate_keys::run(arguments, globals, output),
         Command::ExportKey(arguments) => export_key::run(arguments, globals, output),
         Command::Completions(arguments) => completions::run(arguments, output),
     }

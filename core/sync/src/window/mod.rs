@@ -112,6 +112,8 @@ struct Window<'a> {
     polls: HashMap<i64, u32>,
     /// Assets that were already sent a second time because the server asked for them.
     sent_again: HashSet<AssetId>,
+    /// Assets whose envelope went out a second time for a new upload key.
+    wrapped_again: HashSet<AssetId>,
     parked_captures: HashSet<CaptureId>,
     bytes_resent: u64,
     received: u64,
@@ -170,6 +172,7 @@ pub(crate) fn run(
         idle_rests: 0,
         polls: HashMap::new(),
         sent_again: HashSet::new(),
+        wrapped_again: HashSet::new(),
         parked_captures: HashSet::new(),
         bytes_resent: 0,
         received: 0,

@@ -157,10 +157,26 @@ impl Window<'_> {
                 Ok(())
             }
             "plaintext_mismatch" => self.refuse(step, reason(ReasonCode::PlaintextMismatch)),
-            "envelope_unreadable" => self.refuse(step, reason(ReasonCode::EnvelopeRefused)),
+            "envelope_unreadable" => {
+                let reason = reason(ReasonCode::EnvelopeRefused);
+                if self.lacks_a_wrap(asset_id)? && self.wrapped_again.insert(asset_id) {
+                    // The organisation has a new upload key: another wrap, and not a byte of the pieces.
+                    self.end(step, Outcome::NotYet { reason, retry_after_ms: 0 }, None)?;
+                    return Ok(self.store.send_again(asset_id, Some(&[]), self.now())?);
+                }
+                self.refuse(step, reason)
+            }
             "receipt_invalid" => self.refuse(step, reason(ReasonCode::ReceiptInvalid)),
             _ => self.refuse(step, reason(ReasonCode::ServerRefused)),
         }
+    }
+
+    /// Whether the envelope is not wrapped for the upload key of now, by the newest bundle that can be had.
+    fn lacks_a_wrap(&mut self, asset_id: AssetId) -> Result<bool, Halt> {
+        self.renew_trust()?;
+        let wrapped = self.store.expected_receipt(asset_id)?.wrap_key_ids;
+        let active = self.trust.as_ref().and_then(|trust| trust.upload_key());
+        Ok(active.is_some_and(|key| !wrapped.contains(&key.key_id())))
     }
 
     fn refuse(&mut self, step: &ReadyStep, reason: Reason) -> Result<(), Halt> {

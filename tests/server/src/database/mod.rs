@@ -29,7 +29,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The number is the schema version that the text leads to.
-const MIGRATIONS: &[&str] = &[include_str!("0001.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("0001.sql"), include_str!("0002.sql")];
 
 /// Another process (a command beside the server) may hold the write lock for a moment.
 const BUSY_TIMEOUT_MS: u64 = 10_000;
@@ -149,7 +149,11 @@ mod tests {
         let hex = |text: &str| -> String {
             digest::digest(&digest::SHA256, text.as_bytes()).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
         };
-        let shipped = ["c7ad6733e619f20755fe796c10ef0e8eee069bb51339e5ecceee9e3631eda6e5"];
+        let shipped = [
+            "c7ad6733e619f20755fe796c10ef0e8eee069bb51339e5ecceee9e3631eda6e5",
+            "310128145265cd4863c14431efcf35c699bad40e6f4c6cf8dac678fd52a2519b",
+        ];
+        assert_eq!(MIGRATIONS.len(), shipped.len());
         for (migration, expected) in MIGRATIONS.iter().zip(shipped) {
             assert_eq!(hex(migration), expected);
         }
@@ -162,7 +166,7 @@ mod tests {
         drop(Database::open(&path).expect("a new database"));
         let connection = Connection::open(&path).expect("it is there");
         connection.pragma_update(None, "user_version", 99).expect("a later version");
-        assert!(matches!(Database::open(&path), Err(Error::NewerSchema { found: 99, known: 1 })));
+        assert!(matches!(Database::open(&path), Err(Error::NewerSchema { found: 99, known: 2 })));
     }
 
     #[test]

@@ -80,6 +80,21 @@ pub(crate) fn insert_key(
     Ok(())
 }
 
+/// Moves every key of a role that is in one state to another.
+pub(crate) fn move_keys(
+    transaction: &Transaction<'_>,
+    organisation_id: OrganisationId,
+    role: &str,
+    from: &str,
+    to: &str,
+) -> Result<(), Error> {
+    transaction.execute(
+        "UPDATE organisation_key SET state = ?4 WHERE organisation_id = ?1 AND role = ?2 AND state = ?3",
+        params![organisation_id.to_string(), role, from, to],
+    )?;
+    Ok(())
+}
+
 pub(crate) fn set_trust_bundle(transaction: &Transaction<'_>, row: &OrganisationRow) -> Result<(), Error> {
     transaction.execute(
         "UPDATE organisation SET trust_version = ?2, trust_expires_ms = ?3, trust_bundle = ?4 WHERE id = ?1",
