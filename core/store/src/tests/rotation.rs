@@ -121,7 +121,9 @@ fn killed_while_the_pages_are_written_either_key_opens_it() {
     for file in ["store.sqlite3", "store.sqlite3-wal", "store.sqlite3-shm"] {
         let _ = std::fs::remove_file(done.path.join("database").join(file));
     }
-    std::fs::copy(before.path.join("database/store.sqlite3"), done.path.join("database/store.sqlite3")).unwrap();
+    for file in ["store.sqlite3", "session.json"] {
+        std::fs::copy(before.path.join("database").join(file), done.path.join("database").join(file)).unwrap();
+    }
     check(&done.open(), photo, note);
 }
 
