@@ -220,7 +220,7 @@ impl Worker {
                     let _ = reply.send(result);
                     return;
                 }
-                Some(Command::Alone(work)) => work(&mut self.connection),
+                Some(Command::Alone(work)) => work(&mut self.side.connection),
                 Some(Command::Job(_)) | None => {}
             }
             chores_wait = true;

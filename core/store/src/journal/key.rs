@@ -41,8 +41,8 @@ impl KeyLine {
         let (id, key) = (AssetId::new(now, random)?, DataKey::generate(random)?);
         let device = sealer.keys.seal_small(&device_purpose(id), &Secret::new(key.expose().to_vec()), random)?;
         let known = sealer.known();
-        let mut wraps =
-            vec![Wrap::seal(&key, &sealer.keys.media_public, Recipient::Device, id, random).map_err(wrap_failed)?];
+        let media = sealer.keys.media_public();
+        let mut wraps = vec![Wrap::seal(&key, &media, Recipient::Device, id, random).map_err(wrap_failed)?];
         for one in &known.wrappable {
             wraps.push(Wrap::seal(&key, &one.public, one.recipient, id, random).map_err(wrap_failed)?);
         }

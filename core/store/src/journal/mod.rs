@@ -194,7 +194,7 @@ impl Journal {
     /// Whether a key is wrapped for the device and for exactly the recipients of now. Before the app has said who they are
     /// (at opening), a key that is wrapped for more goes on.
     fn serves(&self, line: &KeyLine, known: &Known) -> bool {
-        let media = self.sealer.keys.media_public.key_id();
+        let media = self.sealer.keys.media_public().key_id();
         let mut wanted: Vec<_> = known.wrappable.iter().map(|one| one.key_id).collect();
         let mut given: Vec<_> = line.recipients().collect();
         wanted.sort_unstable_by_key(|id| id.0);
