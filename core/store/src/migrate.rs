@@ -4,7 +4,7 @@
 //! or the new one. A newer schema is its own answer, and nothing is touched.
 
 use crate::StoreError;
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Batch, Connection, TransactionBehavior, fallible_iterator::FallibleIterator};
 
 /// One step of the ladder. A shipped file never changes; a test holds the checksum of each.
 pub(crate) struct Migration {
@@ -38,6 +38,11 @@ pub(crate) fn version(connection: &Connection) -> Result<u64, StoreError> {
 
 /// Brings the schema to [`NEWEST`].
 pub(crate) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
+    migrate_in_statements(connection, &mut || {})
+}
+
+/// `reached` is called after every statement, before the commit and after it: wherever a kill would leave another state.
+pub(crate) fn migrate_in_statements(connection: &mut Connection, reached: &mut dyn FnMut()) -> Result<(), StoreError> {
     if version(connection)? == NEWEST {
         return Ok(());
     }
@@ -49,11 +54,17 @@ pub(crate) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     }
     let done = usize::try_from(found).expect("no more than the ladder's length, checked above");
     for migration in &LADDER[done..] {
-        transaction.execute_batch(migration.sql)?;
+        let mut statements = Batch::new(&transaction, migration.sql);
+        while let Some(mut statement) = statements.next()? {
+            statement.raw_execute()?;
+            reached();
+        }
     }
     let newest = i64::try_from(NEWEST).expect("the ladder has few steps");
     transaction.pragma_update(None, "user_version", newest)?;
+    reached();
     transaction.commit()?;
+    reached();
     Ok(())
 }
 

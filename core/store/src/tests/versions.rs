@@ -4,7 +4,14 @@
 //! version is released, and no fixture is ever written again.
 
 use super::world::{World, capture, copy_folder, read_all};
-use crate::{CaptureRequest, Store, rows};
+use crate::{
+    CaptureRequest, Store,
+    connection::{self, Access},
+    keyset::{self, KeyRole},
+    layout::Layout,
+    migrate, rows,
+};
+use snaptrak_domain::KeyClass;
 use std::path::{Path, PathBuf};
 
 const PHOTO: &[u8] = b"\xff\xd8\xff\xe0 the photo of version 1";
@@ -23,34 +30,80 @@ fn schema(store: &Store) -> Vec<(String, String)> {
         .unwrap()
 }
 
-#[test]
-fn version_1_opens_with_everything_in_it() {
+/// A world with the fixture of a version in it.
+fn world_of(version: u32) -> World {
     let world = World::new();
-    copy_folder(&fixture(1), &world.path);
+    copy_folder(&fixture(version), &world.path);
     // Folders that a version control system does not keep while they are empty.
     for folder in ["incoming", "assets", "journal"] {
         std::fs::create_dir_all(world.path.join(folder)).unwrap();
     }
-    let store = world.open();
-    let fresh = World::new();
-    assert_eq!(schema(&store), schema(&fresh.create()), "migrated equals fresh");
+    world
+}
+
+fn check(store: &Store, version: u32) {
+    assert_eq!(schema(store), schema(&World::new().create()), "migrated equals fresh");
     let receipts = store.receipts(0, 10).unwrap();
     assert_eq!(receipts.len(), 2);
-    assert_eq!(read_all(&store, receipts[0].asset_id), PHOTO);
-    assert_eq!(read_all(&store, receipts[1].asset_id), NOTE.as_bytes());
+    assert_eq!(read_all(store, receipts[0].asset_id), PHOTO, "version {version}");
+    assert_eq!(read_all(store, receipts[1].asset_id), NOTE.as_bytes(), "version {version}");
     let waiting = store.read(|connection| {
         let sql = "SELECT count(DISTINCT capture_id) FROM step WHERE kind = 'send_piece' AND state = 'waiting'";
         rows::only(connection, sql, [], |row| rows::count(row, 0))
     });
     assert_eq!(waiting.unwrap(), 2, "every capture that was not sent is still to be sent");
-    store.close().unwrap();
+    assert_eq!(store.status().unwrap().waiting, 2);
+}
+
+/// The newest version that has a fixture; raised when one is made.
+const RELEASED: u32 = 1;
+
+fn released() -> std::ops::RangeInclusive<u32> {
+    assert!(u64::from(RELEASED) + 1 >= migrate::NEWEST, "every version but the one in the making has its fixture");
+    1..=RELEASED
+}
+
+#[test]
+fn every_version_opens_with_everything_in_it() {
+    for version in released() {
+        let world = world_of(version);
+        let store = world.open();
+        check(&store, version);
+        store.close().unwrap();
+    }
+}
+
+#[test]
+fn killed_at_every_statement_of_the_upgrade_the_old_schema_or_the_new_one_is_there() {
+    for version in released() {
+        let world = world_of(version);
+        let keyset = keyset::read(&Layout::new(&world.path), KeyClass::Background, world.key_store.as_ref()).unwrap();
+        let key = &keyset.active(KeyRole::Database).unwrap().key;
+        let mut connection = connection::open(&world.path.join("database/store.sqlite3"), key, Access::Write).unwrap();
+        // So small that pages which are not committed reach the log, as in an upgrade of a large store.
+        connection.pragma_update(None, "cache_size", 2).unwrap();
+        let mut copies = Vec::new();
+        migrate::migrate_in_statements(&mut connection, &mut || {
+            let copy = World::new();
+            copy_folder(&world.path, &copy.path);
+            copies.push(copy);
+        })
+        .unwrap();
+        let pending = migrate::NEWEST - u64::from(version);
+        assert!(copies.len() as u64 >= pending * 10, "version {version}: {} statements", copies.len());
+        for copy in &copies {
+            let store = copy.open();
+            check(&store, version);
+            store.close().unwrap();
+        }
+    }
 }
 
 /// `cargo test -p snaptrak-store make_fixture -- --ignored` for the version that is about to be released.
 #[test]
 #[ignore = "writes a fixture; run once a version"]
 fn make_fixture() {
-    let target = fixture(u32::try_from(crate::migrate::NEWEST).unwrap());
+    let target = fixture(u32::try_from(migrate::NEWEST).unwrap());
     assert!(!target.exists(), "a shipped fixture never changes");
     let world = World::new();
     let store = world.create();
