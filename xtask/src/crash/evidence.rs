@@ -72,6 +72,16 @@ impl Acknowledged {
         lines.into_iter().for_each(|line| self.add(line));
     }
 
+    /// Counts a capture that a trial found as one that must not be lost from here on.
+    pub(super) fn hold(&mut self, id: &str, sha256: &str) {
+        self.0.insert(id.to_owned(), sha256.to_owned());
+    }
+
+    /// Whether it is among them.
+    pub(super) fn holds(&self, id: &str) -> bool {
+        self.0.contains_key(id)
+    }
+
     /// Takes over what others were told.
     pub(super) fn merge(&mut self, other: Self) {
         self.0.extend(other.0);

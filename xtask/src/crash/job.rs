@@ -138,10 +138,21 @@ pub(super) struct Ended {
 impl Running {
     /// Kills it with SIGKILL; whether it was still running.
     pub(super) fn kill(&mut self) -> Result<bool> {
+        let was_running = !self.has_ended()?;
         let failed = |source| Error::Start { program: format!("snaptrak {}", self.name), source };
-        let was_running = self.child.try_wait().map_err(failed)?.is_none();
         self.child.kill().map_err(failed)?;
         Ok(was_running)
+    }
+
+    /// What it has printed until now.
+    pub(super) fn lines(&self) -> Vec<String> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether it has ended.
+    pub(super) fn has_ended(&mut self) -> Result<bool> {
+        let failed = |source| Error::Start { program: format!("snaptrak {}", self.name), source };
+        Ok(self.child.try_wait().map_err(failed)?.is_some())
     }
 
     /// Waits for its end. Pipes outlive the process: what was printed before a kill is read after it.
@@ -150,7 +161,7 @@ impl Running {
         let code = self.child.wait().map_err(failed)?.code();
         let _ = self.reader.take().map(JoinHandle::join);
         let words = self.words.take().and_then(|thread| thread.join().ok()).unwrap_or_default();
-        Ok(Ended { code, lines: self.lines.lock().unwrap_or_else(PoisonError::into_inner).clone(), words })
+        Ok(Ended { code, lines: self.lines(), words })
     }
 }
 
