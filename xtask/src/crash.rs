@@ -9,12 +9,14 @@ mod check;
 mod clock;
 mod disk;
 mod evidence;
+mod file_system;
 mod full_disk;
 mod ground;
 mod io_errors;
 mod job;
 mod kills;
 mod power_cut;
+mod power_model;
 mod shim;
 mod two_processes;
 
@@ -42,6 +44,9 @@ pub(crate) struct Command {
     /// How often the power is cut under a file system with the store
     #[arg(long, value_name = "N")]
     power_cuts: Option<u64>,
+    /// How often the power is cut on a model of a file system, which drops what was not synced in any mixture
+    #[arg(long, value_name = "N")]
+    model_cuts: Option<u64>,
     /// How often the disk is full at a random moment
     #[arg(long, value_name = "N")]
     full_disk: Option<u64>,
@@ -82,6 +87,7 @@ struct Trial {
 const TRIALS: &[Trial] = &[
     Trial { name: "kills", short: 12, long: 500, asked: |command| command.rounds, run: kills::run },
     Trial { name: "power_cuts", short: 3, long: 50, asked: |command| command.power_cuts, run: power_cut::run },
+    Trial { name: "model_cuts", short: 4, long: 100, asked: |command| command.model_cuts, run: power_model::run },
     Trial { name: "full_disk", short: 2, long: 20, asked: |command| command.full_disk, run: full_disk::run },
     Trial { name: "io_errors", short: 4, long: 100, asked: |command| command.io_errors, run: io_errors::run },
     Trial { name: "clock", short: 1, long: 20, asked: |command| command.clock, run: clock::run },

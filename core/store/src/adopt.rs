@@ -105,6 +105,8 @@ impl Store {
             capture::remove_unfinished(folder);
             return Ok(());
         };
+        // The kill may have come before the names in the folder were synced.
+        layout::sync_folder(folder)?;
         self.sync_incoming()?;
         let new = NewCapture {
             metadata: metadata.capture,

@@ -54,7 +54,7 @@ pub(super) fn run(ground: &Ground<'_>, rounds: u64) -> Result<Outcome> {
                 .with_environment("LD_PRELOAD", &library)
                 .with_environment("SNAPTRAK_CLOCK_OFFSETS_S", &offsets)
                 .with_environment("SNAPTRAK_CLOCK_EVERY", (1 + chance.below(LOOKS_MAX)).to_string());
-            let capture = Job::Capture(sources.choose(&mut chance)?);
+            let capture = Job::Capture(vec![sources.one(&mut chance)?, sources.one(&mut chance)?]);
             let note = Job::Note(format!("at {offsets}, {}", chance.next()));
             for job in [capture, note, Job::Sync] {
                 let ended = job.start(&jumping)?.end()?;

@@ -87,6 +87,11 @@ impl Acknowledged {
         self.0.extend(other.0);
     }
 
+    /// The last ones that were made; ids begin with the time.
+    pub(super) fn newest(&self, count: usize) -> Self {
+        Self(self.0.iter().rev().take(count).map(|(id, sha256)| (id.clone(), sha256.clone())).collect())
+    }
+
     pub(super) fn len(&self) -> usize {
         self.0.len()
     }

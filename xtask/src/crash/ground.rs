@@ -19,6 +19,10 @@ pub(super) const PASSWORD: &str = "crash trial, on loopback only";
 pub(super) struct Chance(u64);
 
 impl Chance {
+    pub(super) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
     pub(super) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
@@ -48,7 +52,7 @@ impl<'a> Ground<'a> {
 
     /// The same decisions for the same seed.
     pub(super) fn chance(&self) -> Chance {
-        Chance(self.seed)
+        Chance::new(self.seed)
     }
 
     /// Files to capture.
