@@ -1,6 +1,6 @@
 //! `view`, `annotate`, `export-key`, `completions`: what leaves the store into a file or onto standard output.
 
-use crate::program::{Place, assert_fails, jpeg, run, sha256_hex};
+use crate::program::{Place, assert_fails, assert_id, jpeg, run, sha256_hex};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 use std::{fs, os::unix::fs::PermissionsExt};
@@ -95,4 +95,22 @@ fn shells_are_taught() {
         let script = String::from_utf8(run(&mut place.bare(["completions", shell])).stdout).unwrap();
         assert!(script.contains("export-key") && script.contains("passphrase-file"), "{shell}");
     }
+}
+
+#[test]
+fn keys_change_and_everything_opens_as_before() {
+    let place = Place::with_store();
+    let id = assert_id(&place.json(["note", "older than the keys"]).1["captures"][0]["id"]);
+    let key_file = place.store().join("database/key.json");
+    let before = fs::read(&key_file).unwrap();
+    for (flags, database, media) in [(&[][..], true, true), (&["--database"], true, false), (&["--media"], false, true)]
+    {
+        let (exit, answer) = place.json([&["rotate-keys"], flags].concat());
+        let expected = json!({"schema": "snaptrak.rotate_keys/1", "database": database, "media": media});
+        assert_eq!((exit, answer), (0, expected));
+        let out = place.path("out");
+        let viewed = place.json(["view", &id, "-o", out.to_str().unwrap()]);
+        assert_eq!((viewed.0, fs::read(&out).unwrap().as_slice()), (0, &b"older than the keys"[..]), "{}", viewed.1);
+    }
+    assert_ne!(fs::read(&key_file).unwrap(), before);
 }
