@@ -3,7 +3,7 @@
 //! Order of events. Look at the first bytes; draw ids and key; seal pieces into `incoming/ASSET/` and sync each; write the
 //! envelope and sync it; sync the folder and `incoming/` (shared with callers side by side); insert the rows with the
 //! receipt's place (group commit); answer. Killed before the envelope, the folder is swept at the next opening; killed
-//! between envelope and rows, it is adopted. Short notes have no folder: both sealed parts lie in the row and the journal.
+//! between envelope and rows, it is adopted. Short notes have no folder and another way: see [`crate::intake`].
 
 use crate::{
     CaptureRequest, Captured, Store, StoreError,
@@ -44,23 +44,25 @@ impl Store {
             return Err(StoreError::Refused { code: "empty" });
         }
         let found = content::detect(source.head());
-        let draft = self.draft(request, found, exif::read(found.content_type, source.head()))?;
-        let is_note = draft.metadata.kind == Kind::Note;
+        let metadata = self.new_metadata(request, found, exif::read(found.content_type, source.head()))?;
+        let is_note = metadata.kind == Kind::Note;
         if is_note && source.is_all_ahead() && source.head().len() <= NOTE_INLINE_BYTES_MAX {
-            return self.capture_row(draft, source.head());
+            return self.take_in(metadata, source.head());
         }
-        self.capture_files(draft, &mut source)
+        let asset_id = AssetId::new(metadata.created.unix_ms, self.random())?;
+        self.capture_files(Draft { metadata, asset_id, data_key: DataKey::generate(self.random())? }, &mut source)
     }
 
     /// Takes in what a person wrote.
     pub fn note(&self, request: CaptureRequest, text: &str) -> Result<Captured, StoreError> {
-        self.capture(CaptureRequest { kind: Some(Kind::Note), ..request }, &mut text.as_bytes())
-    }
-
-    fn draft(&self, request: CaptureRequest, found: Content, embedded: EmbeddedMetadata) -> Result<Draft, StoreError> {
-        let metadata = self.new_metadata(request, found, embedded)?;
-        let asset_id = AssetId::new(metadata.created.unix_ms, self.random())?;
-        Ok(Draft { metadata, asset_id, data_key: DataKey::generate(self.random())? })
+        let request = CaptureRequest { kind: Some(Kind::Note), ..request };
+        let plain = text.as_bytes();
+        if plain.is_empty() || plain.len() > NOTE_INLINE_BYTES_MAX {
+            return self.capture(request, &mut &*plain);
+        }
+        let found = content::detect(plain);
+        let metadata = self.new_metadata(request.checked()?, found, exif::read(found.content_type, plain))?;
+        self.take_in(metadata, plain)
     }
 
     pub(crate) fn new_metadata(
@@ -90,13 +92,6 @@ impl Store {
         Witness { instant: self.clock().instant(), hardware: self.inner.keys.signer.is_hardware() }
     }
 
-    fn capture_row(&self, draft: Draft, plain: &[u8]) -> Result<Captured, StoreError> {
-        let (sealed, piece) = sealing::seal_inline(plain, &draft.data_key, draft.asset_id, self.random())?;
-        let asset = SealedAsset { bytes: piece.bytes, sha256: piece.sha256, pieces: vec![piece] };
-        let envelope = self.inner.sealer.closed_envelope(&draft.metadata, draft.asset_id, &draft.data_key, &asset)?;
-        self.commit(draft, asset, Place::Row { envelope, piece: sealed })
-    }
-
     fn capture_files(&self, draft: Draft, source: &mut Source<'_>) -> Result<Captured, StoreError> {
         let _held = self.hold()?;
         let folder = self.layout().incoming_asset(draft.asset_id);
@@ -108,7 +103,7 @@ impl Store {
                 return Err(error);
             }
         };
-        let result = self.commit(draft, sealed, Place::Incoming);
+        let result = self.commit(draft, sealed);
         if result.as_ref().is_err_and(was_not_committed) {
             remove_unfinished(&folder);
         }
@@ -129,11 +124,11 @@ impl Store {
         self.inner.incoming_sync.wait(|| layout::sync_folder(&incoming))
     }
 
-    fn commit(&self, draft: Draft, asset: SealedAsset, place: Place) -> Result<Captured, StoreError> {
+    fn commit(&self, draft: Draft, asset: SealedAsset) -> Result<Captured, StoreError> {
         let Draft { metadata, asset_id, data_key } = draft;
         let new = NewCapture {
             asset_id,
-            place,
+            place: Place::Incoming,
             pieces: asset.pieces,
             bytes: asset.bytes,
             sha256: asset.sha256,
@@ -141,12 +136,7 @@ impl Store {
             now: self.clock().now(),
             metadata: metadata.clone(),
         };
-        let state = self.write_with_lines(move |transaction, lines| {
-            if let Place::Row { envelope, piece } = &new.place {
-                lines.note(envelope, piece);
-            }
-            capture_rows::insert(transaction, &new)
-        })?;
+        let state = self.write(move |transaction| capture_rows::insert(transaction, &new))?;
         self.inner.keys.remember(asset_id, data_key);
         tracing::info!(capture_id = %metadata.capture_id, %asset_id, bytes = asset.bytes, "captured");
         Ok(Captured {

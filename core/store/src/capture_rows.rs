@@ -5,8 +5,9 @@
 
 use crate::{StoreError, queue::derive::derive_asset_state, queue::steps, receipts, rows};
 use rusqlite::{Connection, params};
+use serde::{Deserialize, Serialize};
 use snaptrak_domain::{
-    AssetId, AssetState, CaptureMetadata, Instant, PieceState, Rendition, Sha256Digest, UnixMs,
+    AssetId, AssetState, CaptureMetadata, Instant, Kind, PieceState, Rendition, Sha256Digest, UnixMs,
     asset::{self, AssetFacts},
 };
 use snaptrak_seal::{PieceEntry, ReceiptClaims, SealedPiece};
@@ -21,7 +22,7 @@ pub(crate) enum Place {
 }
 
 /// What a receipt says of the moment and the signer.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Witness {
     pub(crate) instant: Instant,
     pub(crate) hardware: bool,
@@ -40,17 +41,21 @@ pub(crate) struct NewCapture {
     pub(crate) now: UnixMs,
 }
 
+/// The state of a new capture's original.
+pub(crate) fn first_state(kind: Kind, content_type: &str, pieces: usize) -> AssetState {
+    asset::derive(AssetFacts {
+        closed: true,
+        withheld: false,
+        prepared: !steps::wants_analysis(kind, content_type),
+        parked: false,
+        pieces: &vec![PieceState::Sealed; pieces],
+    })
+}
+
 /// Inserts a whole capture; the state of its original.
 pub(crate) fn insert(connection: &Connection, new: &NewCapture) -> Result<AssetState, StoreError> {
     insert_capture(connection, &new.metadata)?;
-    let states = vec![PieceState::Sealed; new.pieces.len()];
-    let state = asset::derive(AssetFacts {
-        closed: true,
-        withheld: false,
-        prepared: !steps::wants_analysis(new.metadata.kind, &new.metadata.content_type),
-        parked: false,
-        pieces: &states,
-    });
+    let state = first_state(new.metadata.kind, &new.metadata.content_type, new.pieces.len());
     let (envelope, piece) = match &new.place {
         Place::Incoming => (None, None),
         Place::Row { envelope, piece } => (Some(envelope), Some(piece)),

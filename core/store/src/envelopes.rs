@@ -99,6 +99,8 @@ impl Store {
 
     /// The data key of an asset: of a recent capture from memory, else through the viewing key.
     pub(crate) fn data_key(&self, asset_id: AssetId) -> Result<DataKey, StoreError> {
+        // A note's key is drawn when it is settled, and remembered then.
+        self.settle_first()?;
         if let Some(key) = self.inner.keys.recent(asset_id) {
             return Ok(key);
         }

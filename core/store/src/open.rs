@@ -9,6 +9,7 @@ use crate::{
     chores::{Move, Sign, StoreChores},
     connection::{self, Access},
     database_key,
+    intake::Intake,
     journal::Journal,
     keys::Keys,
     keyset::{self, KeyEntry, Keyset},
@@ -18,6 +19,7 @@ use crate::{
     readers::Readers,
     sealer::Sealer,
     session, setting,
+    settle::Settle,
     shared_sync::SharedSync,
     store::{Files, Inner},
     store_file::StoreFile,
@@ -50,7 +52,12 @@ impl Store {
         let files = Arc::new(Files { layout: layout.clone(), changes: Mutex::new(()), rewrites: Mutex::new(()) });
         let sealer = Arc::new(Sealer::new(Arc::clone(&keys), Arc::clone(&surroundings.random), device_id));
         let journal = Journal::new(layout.journal(), Arc::clone(&surroundings.clock), Arc::clone(&sealer));
-        let chores = StoreChores::new(vec![Box::new(Sign(Arc::clone(&keys))), Box::new(Move(Arc::clone(&files)))]);
+        let intake = Arc::new(Intake::default());
+        let chores = StoreChores::new(vec![
+            Box::new(Settle { intake: Arc::clone(&intake), sealer: Arc::clone(&sealer) }),
+            Box::new(Sign(Arc::clone(&keys))),
+            Box::new(Move(Arc::clone(&files))),
+        ]);
         let store = Self {
             inner: Arc::new(Inner {
                 files,
@@ -59,6 +66,7 @@ impl Store {
                 writer: Writer::start(WriteSide { connection, journal }, Box::new(chores))?,
                 readers: Readers::new(layout.database(), key),
                 sealer,
+                intake,
                 incoming_sync: SharedSync::new(),
                 surroundings,
                 lock: Mutex::new(Some(Arc::new(lock))),
@@ -66,6 +74,7 @@ impl Store {
         };
         store.adopt_incoming()?;
         queue::void_leases(&store)?;
+        store.read_unsettled(|connection| store.inner.intake.count(connection))?;
         Ok(store)
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::{
     StoreError,
+    intake::Intake,
     journal::{Entry, Lines},
     keys::Keys,
     layout::Layout,
@@ -63,6 +64,7 @@ pub(crate) struct Inner {
     pub(crate) keys: Arc<Keys>,
     pub(crate) device_id: DeviceId,
     pub(crate) sealer: Arc<Sealer>,
+    pub(crate) intake: Arc<Intake>,
     pub(crate) incoming_sync: SharedSync,
     pub(crate) surroundings: Surroundings,
     /// Shared with every capture and recording that is under way: closing frees the lock when the last of them has ended, so
@@ -74,6 +76,10 @@ impl Store {
     /// Commits what waits, signs, moves what is in `incoming/`, syncs the journal, checkpoints and frees the lock, or
     /// leaves that to the last capture that is still under way. Other handles answer [`StoreError::Closed`] from then on.
     pub fn close(self) -> Result<(), StoreError> {
+        // What cannot be settled now is settled at the next opening.
+        if let Err(error) = self.settle_first() {
+            tracing::warn!(%error, "notes are settled at the next opening");
+        }
         let result = self.inner.writer.close();
         self.inner.readers.close();
         self.inner.keys.forget();
@@ -108,7 +114,8 @@ impl Store {
         self.inner.keys.forget();
     }
 
-    /// Runs `work` in the writer's next transaction and returns when that is durable. An error rolls back `work` alone.
+    /// Runs `work` in the writer's next transaction and returns when that is durable. An error rolls back `work` alone. Notes
+    /// that wait are settled first: whatever is written may depend on them.
     /// `work` must be short, must not call the store, and should use `prepare_cached`.
     pub(crate) fn write<T, F>(&self, work: F) -> Result<T, StoreError>
     where
@@ -137,11 +144,21 @@ impl Store {
         T: Send + 'static,
         F: FnOnce(&Transaction<'_>, &mut Lines) -> Result<T, StoreError> + Send + 'static,
     {
+        self.settle_first()?;
         self.inner.writer.write(work)
     }
 
-    /// Runs `work` on a read connection; all its statements see the same commit.
+    /// Runs `work` on a read connection; all its statements see the same commit, with every note in it that was acknowledged.
     pub(crate) fn read<T>(&self, work: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        self.settle_first()?;
+        self.read_unsettled(work)
+    }
+
+    /// The same without a look at the intake, for what has nothing to do with captures.
+    pub(crate) fn read_unsettled<T>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         self.inner.readers.read(work)
     }
 

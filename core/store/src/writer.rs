@@ -71,7 +71,7 @@ impl WriteSide {
 trait Job: Send {
     /// Runs the closure and keeps its answer; whether its changes are to be kept.
     fn run(&mut self, transaction: &Transaction<'_>, lines: &mut Lines) -> bool;
-    /// Replaces the answer.
+    /// Answers with the error of the whole group, unless the closure has failed with one of its own.
     fn fail(&mut self, error: StoreError);
     /// Sends the answer to the caller.
     fn answer(self: Box<Self>);
@@ -95,8 +95,9 @@ where
     }
 
     fn fail(&mut self, error: StoreError) {
-        self.work = None;
-        self.result = Err(error);
+        if self.work.take().is_some() || self.result.is_ok() {
+            self.result = Err(error);
+        }
     }
 
     fn answer(self: Box<Self>) {
@@ -183,6 +184,17 @@ impl Drop for Writer {
     }
 }
 
+/// How long the thread waits for a caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rest {
+    /// Something may be to be done when no one has come for a while.
+    UntilIdle,
+    /// Chores are being done, a bounded amount at a time.
+    Not,
+    /// Nothing is to be done.
+    UntilCalled,
+}
+
 struct Worker {
     side: WriteSide,
     chores: Box<dyn Chores>,
@@ -193,22 +205,20 @@ struct Worker {
 impl Worker {
     fn work(mut self) {
         // Opening may have left something to sign or to move.
-        let mut chores_wait = true;
+        let mut rest = Rest::UntilIdle;
         loop {
-            let command = if chores_wait {
-                match self.inbox.recv_timeout(IDLE_BEFORE_CHORES) {
-                    Ok(command) => command,
-                    Err(RecvTimeoutError::Timeout) => {
-                        chores_wait = self.do_chores();
-                        continue;
-                    }
-                    Err(RecvTimeoutError::Disconnected) => break,
+            let received = match rest {
+                Rest::UntilIdle => self.inbox.recv_timeout(IDLE_BEFORE_CHORES),
+                Rest::Not => self.inbox.recv_timeout(Duration::ZERO),
+                Rest::UntilCalled => self.inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            };
+            let command = match received {
+                Ok(command) => command,
+                Err(RecvTimeoutError::Timeout) => {
+                    rest = if self.do_chores() { Rest::Not } else { Rest::UntilCalled };
+                    continue;
                 }
-            } else {
-                match self.inbox.recv() {
-                    Ok(command) => command,
-                    Err(_) => break,
-                }
+                Err(RecvTimeoutError::Disconnected) => break,
             };
             let after_group = match command {
                 Command::Job(first) => self.group(first),
@@ -223,7 +233,7 @@ impl Worker {
                 Some(Command::Alone(work)) => work(&mut self.side.connection),
                 Some(Command::Job(_)) | None => {}
             }
-            chores_wait = true;
+            rest = Rest::UntilIdle;
             if self.groups_since_chores >= GROUPS_BEFORE_CHORES {
                 self.do_chores();
             }
@@ -292,6 +302,11 @@ fn commit(side: &mut WriteSide, mut jobs: Vec<Box<dyn Job>>) {
 }
 
 fn run_all(transaction: &Transaction<'_>, lines: &mut Lines, jobs: &mut [Box<dyn Job>]) -> Result<(), StoreError> {
+    if let [alone] = jobs {
+        // Whoever is alone needs no savepoint: its transaction is rolled back as a whole.
+        let keep = alone.run(transaction, lines) && !transaction.is_autocommit();
+        return if keep { Ok(()) } else { Err(StoreError::Full) };
+    }
     for job in jobs {
         let lines_before = lines.count();
         transaction.prepare_cached("SAVEPOINT job")?.execute([])?;

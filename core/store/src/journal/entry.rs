@@ -4,15 +4,18 @@
 //! that they do not know: a newer version may write more of them.
 
 use super::base64_text::Base64;
+use crate::intake::NewNote;
 use serde::{Deserialize, Serialize};
 use snaptrak_domain::{
     AccountId, AssetId, CaptureId, CaptureMetadata, DeviceId, Finding, OrganisationId, Sha256Digest, UnixMs,
 };
 
-/// One entry.
+/// One entry. A note, the usual one, is large beside some others.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "entry", rename_all = "snake_case")]
 pub(crate) enum Entry {
+    /// A note that was taken in; a line of type `note` follows when it is settled.
+    Note(NewNote),
     /// A receipt as it stands after it was signed or countersigned.
     Receipt {
         asset_id: AssetId,
@@ -62,7 +65,6 @@ impl Entry {
     }
 
     /// The entry in a line that was opened.
-    #[allow(dead_code, reason = "what reads the journal is recovery")]
     pub(crate) fn from_json(json: &[u8]) -> Option<Self> {
         serde_json::from_slice(json).ok()
     }

@@ -40,7 +40,7 @@ const ENDS_PER_TRANSACTION: usize = 256;
 
 impl QueueStore for Store {
     fn enrolment(&self) -> Result<Option<Enrolment>, QueueError> {
-        Ok(self.read(enrolment::load)?)
+        Ok(self.read_unsettled(enrolment::load)?)
     }
 
     fn save_enrolment(&self, enrolment: &Enrolment, trust_bundle: &[u8]) -> Result<(), QueueError> {
@@ -53,7 +53,7 @@ impl QueueStore for Store {
     }
 
     fn tokens(&self) -> Result<Option<Tokens>, QueueError> {
-        let Some(sealed) = self.read(enrolment::sealed_tokens)? else { return Ok(None) };
+        let Some(sealed) = self.read_unsettled(enrolment::sealed_tokens)? else { return Ok(None) };
         let joined = self.open_small(enrolment::TOKENS_PURPOSE, &sealed)?;
         Ok(Some(enrolment::split_tokens(&joined)?))
     }
@@ -67,7 +67,7 @@ impl QueueStore for Store {
     }
 
     fn trust_bundle(&self) -> Result<Option<Vec<u8>>, QueueError> {
-        Ok(self.read(enrolment::bundle)?)
+        Ok(self.read_unsettled(enrolment::bundle)?)
     }
 
     fn save_trust_bundle(&self, bundle: &[u8], trust_root: Sha256Digest) -> Result<(), QueueError> {

@@ -2,6 +2,7 @@
 
 mod captures;
 mod kills;
+mod notes;
 mod opening;
 mod recordings;
 mod rotation;

@@ -7,8 +7,8 @@ use super::Fixture;
 use rusqlite::{Connection, config::DbConfig};
 use std::path::{Path, PathBuf};
 
-/// Tables that never have more than a few dozen rows: one a name, a kind, or a rendition and state.
-const SMALL_TABLES: [&str; 5] = ["setting", "enrolment", "last_success", "tally", "step_tally"];
+/// Tables that do not grow with the store: one row a name, a kind, or a rendition and state; notes that wait, which are bounded.
+const SMALL_TABLES: [&str; 6] = ["setting", "enrolment", "intake", "last_success", "tally", "step_tally"];
 
 /// Indexes of which one place holds as many rows as the store has: whoever goes along them must say how far.
 const WIDE_INDEXES: [&str; 8] = [
