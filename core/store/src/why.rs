@@ -6,7 +6,9 @@ use crate::{
     rows,
 };
 use rusqlite::{Connection, params};
-use snaptrak_domain::{AssetState, CaptureId, Reason, ReasonCode, Rendition, StepKind, StepState, UnixMs};
+use snaptrak_domain::{
+    AssetState, CaptureId, Reason, ReasonCode, Rendition, StepKind, StepState, UnixMs, backoff, limits::BACKOFF_CAP_MS,
+};
 
 /// Where a capture stands and why it goes no further.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,9 +89,9 @@ fn settled_code(state: AssetState) -> Option<ReasonCode> {
 /// What the capture's own steps say, once nothing holds up the whole queue.
 fn under_way(state: AssetState, steps: &[StepRow], now: UnixMs) -> Option<Why> {
     let waiting = || steps.iter().filter(|step| step.state == StepState::Waiting);
+    let is_open = |until| !backoff::is_over(until, now, BACKOFF_CAP_MS);
     // The latest of the delays is the one that decides.
-    let delayed =
-        waiting().filter(|step| step.not_before.is_some_and(|at| at > now)).max_by_key(|step| step.not_before);
+    let delayed = waiting().filter(|step| step.not_before.is_some_and(is_open)).max_by_key(|step| step.not_before);
     if let Some(step) = delayed {
         return Some(of_step(state, step, ReasonCode::Waiting));
     }

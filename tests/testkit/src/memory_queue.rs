@@ -7,8 +7,8 @@ use crate::{FakeClock, SeededRandom};
 use ring::digest;
 use snaptrak_domain::{
     AssetId, AssetState, CaptureId, Clock, Finding, Instant, Kind, MonotonicMs, PieceState, Reason, Rendition,
-    Sha256Digest, StepKind, StepState, UnixMs,
-    limits::LET_OUT_MAX,
+    Sha256Digest, StepKind, StepState, UnixMs, backoff,
+    limits::{self, LET_OUT_MAX},
     outcome::Outcome,
     piece::{self, PieceEvent},
     queue_store::{
@@ -237,10 +237,11 @@ impl QueueStore for MemoryQueue {
             return Ok(false);
         }
         let more_pieces = content.let_out();
+        let is_due = |until| backoff::is_over(until, now, limits::REVIVAL_AFTER_MS);
         let mut due: Vec<Step> = content
             .steps
             .values()
-            .filter(|step| step.state == StepState::Parked && step.not_before.is_some_and(|due| due <= now))
+            .filter(|step| step.state == StepState::Parked && step.not_before.is_some_and(is_due))
             .cloned()
             .collect();
         due.sort_by_key(|step| step.not_before);
@@ -274,7 +275,7 @@ impl QueueStore for MemoryQueue {
             .steps
             .values()
             .filter(|step| step.kind == kind && step.state == StepState::Waiting)
-            .filter(|step| step.not_before.is_none_or(|due| due <= now))
+            .filter(|step| step.not_before.is_none_or(|until| backoff::is_over(until, now, limits::BACKOFF_CAP_MS)))
             .filter(|step| content.may_begin(step) && content.may_leave(step))
             .map(|step| ReadyStep {
                 step_id: step.id,
@@ -337,7 +338,7 @@ impl QueueStore for MemoryQueue {
         }
         let delayed = content.steps.values().filter(|step| step.state == StepState::Waiting && step.kind.is_sending());
         let delayed = delayed.filter(|step| content.may_begin(step)).filter_map(|step| step.not_before);
-        backlog.next_try = delayed.filter(|due| *due > now).min();
+        backlog.next_try = delayed.filter(|until| !backoff::is_over(*until, now, limits::BACKOFF_CAP_MS)).min();
         Ok(backlog)
     }
 

@@ -6,6 +6,9 @@
 //! readers skip the one and expect the other. A file that does not end with a whole line, that a version before wrote, or
 //! whose key is not wrapped for the recipients of now is left as it is, and another one is begun.
 //!
+//! After a failed sync the system may have dropped what was written, and the next sync succeeds without saying so. So lines
+//! are kept in memory until they are synced, and after a failure written again before they are synced again.
+//!
 //! A line that cannot be written (a full disk) is taken back whole and fails its group. Nothing is looked for at opening: the
 //! end of the journal is found when the first line is written.
 
@@ -27,6 +30,7 @@ use snaptrak_domain::{Clock, MonotonicMs};
 use std::{
     fs::{self, File},
     io::{Read, Seek, SeekFrom, Write},
+    os::unix::fs::FileExt,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -36,6 +40,9 @@ const FILE_BYTES_MAX: u64 = 8 * 1024 * 1024;
 
 /// A line is synced at the latest this long after it was written, together with the group of its time.
 const SYNC_AFTER_MS: i64 = 2_000;
+
+/// Lines that wait for their sync are kept in memory; with this much waiting they are synced before more is added.
+const UNSYNCED_BYTES_MAX: usize = 1024 * 1024;
 
 /// A key line is shorter: sixteen wraps of two kilobytes.
 const KEY_LINE_BYTES_MAX: u64 = 64 * 1024;
@@ -62,11 +69,26 @@ struct End {
     next: u64,
     /// What the file begins with, until it was written.
     head: Vec<u8>,
+    /// The last bytes of the file, which no sync has covered.
+    unsynced: Vec<u8>,
+    /// A sync failed: they are written again before the next one.
+    is_doubtful: bool,
     /// For whom the key was last compared.
     known: Arc<Known>,
 }
 
 impl End {
+    fn sync(&mut self) -> std::io::Result<()> {
+        if self.is_doubtful {
+            self.file.write_all_at(&self.unsynced, self.bytes - self.unsynced.len() as u64)?;
+        }
+        self.is_doubtful = true;
+        self.file.sync_data()?;
+        self.is_doubtful = false;
+        self.unsynced = Vec::new();
+        Ok(())
+    }
+
     /// Cuts what is behind the last whole line.
     fn take_back(&mut self) -> std::io::Result<()> {
         self.file.set_len(self.bytes)?;
@@ -86,6 +108,9 @@ impl Journal {
             return Ok(());
         }
         self.find_end()?;
+        if self.end.as_ref().is_some_and(|end| end.unsynced.len() >= UNSYNCED_BYTES_MAX) {
+            self.sync()?;
+        }
         let end = self.end.as_mut().expect("found above");
         let mut buffer = end.head.clone();
         let mut next = end.next;
@@ -111,6 +136,7 @@ impl Journal {
         end.bytes += buffer.len() as u64;
         end.next = next;
         end.head.clear();
+        end.unsynced.append(&mut buffer);
         self.dirty_since.get_or_insert_with(|| self.clock.monotonic());
         Ok(())
     }
@@ -125,8 +151,8 @@ impl Journal {
 
     /// Syncs what was written.
     pub(crate) fn sync(&mut self) -> Result<(), StoreError> {
-        if let (Some(_), Some(end)) = (self.dirty_since, &self.end) {
-            end.file.sync_data().map_err(|error| StoreError::io("sync the journal", error))?;
+        if let (Some(_), Some(end)) = (self.dirty_since, &mut self.end) {
+            end.sync().map_err(|error| StoreError::io("sync the journal", error))?;
         }
         self.dirty_since = None;
         Ok(())
@@ -172,7 +198,8 @@ impl Journal {
         };
         let next = next_number(&mut file, bytes, &key)?;
         file.seek(SeekFrom::Start(bytes)).map_err(read_failed)?;
-        Ok(Some(End { file, bytes, key, next, head: Vec::new(), known: Arc::clone(known) }))
+        let (head, unsynced, known) = (Vec::new(), Vec::new(), Arc::clone(known));
+        Ok(Some(End { file, bytes, key, next, head, unsynced, is_doubtful: false, known }))
     }
 
     /// Begins a file, which does not exist or is empty.
@@ -188,7 +215,7 @@ impl Journal {
         };
         let sealed = Base64(key.seal(0, device.to_json(), self.sealer.random.as_ref())?);
         Line::Sealed(SealedLine { key: key.id, n: 0, sealed }).write_to(&mut head);
-        Ok(End { file, bytes: 0, key, next: 1, head, known })
+        Ok(End { file, bytes: 0, key, next: 1, head, unsynced: Vec::new(), is_doubtful: false, known })
     }
 
     /// Whether a key is wrapped for the device and for exactly the recipients of now. Before the app has said who they are

@@ -16,6 +16,7 @@ use std::{
     collections::BTreeMap,
     fs::{self, File},
     io::{Seek, Write},
+    os::unix::fs::FileExt,
     path::Path,
     sync::Arc,
 };
@@ -262,4 +263,30 @@ fn signed_receipts_and_the_device_are_in_it() {
     let device = Entry::from_json(&key.open(&device.unwrap()).unwrap()).unwrap();
     let signing_public = super::Base64(store.signing_public_key().to_vec());
     assert_eq!(device, Entry::Device { device_id: store.device_id(), signing_public });
+}
+
+/// The system drops what it could not write, says so once, and the next sync succeeds.
+#[test]
+fn what_a_failed_sync_dropped_is_written_again() {
+    let world = World::new();
+    let store = world.create();
+    let mut journal = beside(&world, &store);
+    journal.append(lines(&[keep(1)])).unwrap();
+    journal.sync().unwrap();
+    let path = journal.folder.join(file_name(1));
+    let synced = fs::metadata(&path).unwrap().len();
+    journal.append(lines(&[keep(2)])).unwrap();
+    journal.append(lines(&[keep(3)])).unwrap();
+    let whole = fs::read(&path).unwrap();
+    // A device that has nothing to sync refuses to.
+    let own = std::mem::replace(&mut journal.end.as_mut().unwrap().file, File::open("/dev/null").unwrap());
+    assert!(matches!(journal.sync(), Err(StoreError::Io { .. })));
+    journal.end.as_mut().unwrap().file = own;
+    let dropped = vec![0; whole.len() - usize::try_from(synced).unwrap()];
+    File::options().write(true).open(&path).unwrap().write_all_at(&dropped, synced).unwrap();
+    journal.append(lines(&[keep(4)])).unwrap();
+    journal.sync().unwrap();
+    assert!(fs::read(&path).unwrap().starts_with(&whole));
+    let found: Vec<Entry> = entries(&journal.folder, here(&store)).into_iter().map(|(_, entry)| entry).collect();
+    assert_eq!(found, [1, 2, 3, 4].map(keep));
 }

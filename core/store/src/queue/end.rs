@@ -51,7 +51,7 @@ pub(super) fn finish(connection: &Connection, step: &StepRow, end: &AttemptEnd) 
     let facts = StepFacts {
         attempts: step.attempts,
         failures: step.failures,
-        peers_succeed: peers_succeed(connection, step.kind, failed_since)?,
+        peers_succeed: peers_succeed(connection, step.kind, failed_since, end.now)?,
     };
     let next = step::after_attempt(facts, &end.outcome, end.now, end.jitter);
     let write = StepWrite {
@@ -124,13 +124,19 @@ fn failed_since(step: &StepRow, outcome: &Outcome, now: UnixMs) -> Option<UnixMs
     }
 }
 
-/// Whether something of the kind has succeeded since this step began to fail.
-fn peers_succeed(connection: &Connection, kind: StepKind, failed_since: Option<UnixMs>) -> Result<bool, StoreError> {
+/// Whether something of the kind has succeeded since this step began to fail. A success that lies ahead was written while the
+/// wall clock ran ahead, and proves nothing.
+fn peers_succeed(
+    connection: &Connection,
+    kind: StepKind,
+    failed_since: Option<UnixMs>,
+    now: UnixMs,
+) -> Result<bool, StoreError> {
     let Some(failed_since) = failed_since else { return Ok(false) };
     let last = rows::first(connection, "SELECT at_ms FROM last_success WHERE kind = ?1", [kind.as_str()], |row| {
         rows::unix_ms(row, 0)
     })?;
-    Ok(last.is_some_and(|at| at >= failed_since))
+    Ok(last.is_some_and(|at| (failed_since..=now).contains(&at)))
 }
 
 pub(super) fn keep_success(connection: &Connection, kind: StepKind, now: UnixMs) -> Result<(), StoreError> {

@@ -5,14 +5,14 @@
 //! (`held = 1`), so that neither this nor the planner ever walks past it. A kill between two calls loses nothing.
 
 use super::{
-    derive, piece_row,
+    derive, piece_row, ready,
     step_row::{self, StepWrite},
 };
 use crate::{StoreError, rows};
 use rusqlite::{Connection, Row, params};
 use snaptrak_domain::{
-    PieceState, Reason, ReasonCode, StepKind, StepState, UnixMs, limits::LET_OUT_MAX, piece::PieceEvent,
-    step_event::StepEvent,
+    PieceState, Reason, ReasonCode, StepKind, StepState, UnixMs, limits::LET_OUT_MAX, limits::REVIVAL_AFTER_MS,
+    piece::PieceEvent, step_event::StepEvent,
 };
 use std::collections::BTreeSet;
 
@@ -22,9 +22,10 @@ pub(super) const HELD: &str = "SELECT id FROM step
   WHERE kind = 'send_piece' AND state = 'waiting' AND held = 1 AND waits_for = ?1
   ORDER BY not_before_ms, bytes / 4194304, id LIMIT ?2";
 
-/// Parked steps whose date has come, the longest overdue first.
+/// Parked steps whose date lies between two moments, the longest overdue first.
 pub(super) const DUE_REVIVALS: &str = "SELECT id FROM step INDEXED BY step_revival
-  WHERE state = 'parked' AND not_before_ms IS NOT NULL AND not_before_ms <= ?1 ORDER BY not_before_ms LIMIT ?2";
+  WHERE state = 'parked' AND not_before_ms IS NOT NULL AND not_before_ms BETWEEN ?1 AND ?2
+  ORDER BY not_before_ms LIMIT ?3";
 
 /// Parked steps of one kind and code after a step.
 pub(super) const PARKED_WITH: &str = "SELECT id FROM step INDEXED BY step_parked
@@ -53,7 +54,11 @@ pub(crate) fn choose(connection: &Connection, now: UnixMs) -> Result<Leaving, St
     let more_pieces = pieces.len() == LET_OUT_MAX;
     // A piece waits for nothing but its record.
     pieces.extend(held(1, LET_OUT_MAX - pieces.len())?);
-    let revivals = rows::all(connection, DUE_REVIVALS, params![now.0, rows::signed(LET_OUT_MAX as u64)?], id)?;
+    let mut revivals = Vec::new();
+    for (from, until) in ready::over(now, REVIVAL_AFTER_MS) {
+        let left = rows::signed((LET_OUT_MAX - revivals.len()) as u64)?;
+        revivals.extend(rows::all(connection, DUE_REVIVALS, params![from, until, left], id)?);
+    }
     let more = more_pieces || revivals.len() == LET_OUT_MAX;
     Ok(Leaving { pieces, revivals, more })
 }

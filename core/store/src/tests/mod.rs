@@ -1,6 +1,7 @@
 //! Tests of the whole store, in the crate so that they can put rows and files into the state that a kill leaves.
 
 mod captures;
+mod clock;
 mod kills;
 mod notes;
 mod opening;

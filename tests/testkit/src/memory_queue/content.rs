@@ -182,7 +182,7 @@ impl Content {
         let facts = StepFacts {
             attempts: step.attempts,
             failures: step.failures,
-            peers_succeed: failed_since.zip(last).is_some_and(|(since, last)| *last >= since),
+            peers_succeed: failed_since.zip(last).is_some_and(|(since, last)| (since..=end.now).contains(last)),
         };
         let next = step::after_attempt(facts, &end.outcome, end.now, end.jitter);
         if next.state == StepState::Done {

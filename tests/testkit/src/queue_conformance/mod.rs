@@ -64,7 +64,7 @@ macro_rules! queue_conformance {
             enrolment_tokens_and_bundle_are_kept, tokens_of_another_account_go, nothing_leaves_before_enrolment,
             steps_become_ready_as_their_waits_end, a_capture_is_verified_by_its_countersignature_alone,
             offline_costs_nothing, a_poisoned_item_parks_while_its_peers_go_on, an_outage_parks_nobody,
-            a_refusal_parks_and_comes_back_after_a_day, a_delay_is_kept, a_lease_is_held_and_ends,
+            a_refusal_parks_and_comes_back_after_a_day, a_delay_is_kept, a_clock_that_ran_ahead_delays_nothing, a_lease_is_held_and_ends,
             a_changed_clock_and_a_reboot_strand_nothing, death_ends_every_lease, late_and_double_answers_change_nothing,
             what_was_lost_is_sent_again, one_piece_is_sent_again, uploads_are_remembered_and_forgotten,
             small_pieces_go_first_and_old_ones_before_new, a_call_lets_out_a_bounded_part_in_order,

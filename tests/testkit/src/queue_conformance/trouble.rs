@@ -110,6 +110,34 @@ pub fn a_delay_is_kept(under: &mut dyn QueueUnderTest) {
     assert_eq!(under.queue().backlog(now(under)).unwrap().next_try, None);
 }
 
+/// What failed, was refused or succeeded while the clock ran a decade ahead is judged by the clock that came home.
+pub fn a_clock_that_ran_ahead_delays_nothing(under: &mut dyn QueueUnderTest) {
+    const DECADE_MS: i64 = 10 * 365 * 24 * 60 * 60 * 1000;
+    let added: Vec<Added> = (0..3).map(|_| under.add(&[100])).collect();
+    enrol(under);
+    let home = now(under);
+    under.clock().set_wall_ms(home.0 + DECADE_MS);
+    let steps = ready(under, StepKind::SendRecord);
+    attempt(under, steps[0].step_id, Outcome::Failed { reason: reason(), retry_after_ms: Some(30_000) });
+    attempt(under, steps[1].step_id, Outcome::Refused(reason()));
+    attempt(under, steps[2].step_id, Outcome::Done);
+    assert_eq!(ready(under, StepKind::SendRecord), vec![], "delayed and parked");
+    under.clock().set_wall_ms(home.0);
+    assert_eq!(ready(under, StepKind::SendRecord), steps[..1]);
+    assert_eq!(under.queue().backlog(now(under)).unwrap().next_try, None);
+    under.queue().enqueue(now(under)).unwrap();
+    assert_eq!(ready(under, StepKind::SendRecord), steps[..2]);
+    // The success of then is no sign that the fault is the item's.
+    for _ in 0..2 * limits::FAILURES_UNTIL_PARKED {
+        let next = attempt(under, steps[0].step_id, failed());
+        assert_eq!(next.state, StepState::Waiting);
+        under.clock().advance_ms(limits::BACKOFF_CAP_MS + 1);
+    }
+    send_all(under);
+    countersign_all(under);
+    assert!(added.iter().all(|added| under.state(added.capture_id) == AssetState::Verified));
+}
+
 /// An answer that comes twice, or after its step settled, is taken without effect.
 pub fn late_and_double_answers_change_nothing(under: &mut dyn QueueUnderTest) {
     let added = under.add(&[100]);
