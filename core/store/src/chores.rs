@@ -30,6 +30,11 @@ pub(crate) const TO_MOVE: &str = "SELECT id FROM asset INDEXED BY asset_in_incom
 pub(crate) trait Chore: Send {
     /// Does one small batch (a few milliseconds, during which a new capture waits); whether something is left to do.
     fn run(&mut self, side: &mut WriteSide) -> Result<bool, StoreError>;
+
+    /// Whether it must be done even if someone always waits; asked after every group.
+    fn is_urgent(&self) -> bool {
+        false
+    }
 }
 
 /// The chores of a store, in the order in which they are done: what a later one needs comes first.
@@ -62,6 +67,10 @@ impl Chores for StoreChores {
             }
         }
         left
+    }
+
+    fn is_urgent(&self) -> bool {
+        self.list.iter().any(|chore| chore.is_urgent())
     }
 }
 

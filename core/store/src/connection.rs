@@ -27,9 +27,19 @@ const PREPARED_STATEMENTS: usize = 128;
 /// After a checkpoint the write-ahead log is cut to this, so that one large transaction does not hold room for ever.
 const WAL_BYTES_KEPT: i64 = 4 * 1024 * 1024;
 
+/// Pages that the writer keeps, in KiB: the upper pages of every tree with a million captures, and the leaves at which a burst
+/// of captures appends.
+const WRITER_CACHE_KIB: i64 = 2_048;
+
+/// The same for each reader, of which four may be idle. A page of the list reads some 60 pages of the database, `show` a dozen;
+/// with a million captures the rest of this holds the upper pages, and the leaves are read again from the file system's cache.
+const READER_CACHE_KIB: i64 = 1_024;
+
 /// What a connection is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {
+    /// The one writer of a database that is still empty.
+    Create,
     /// The one writer.
     Write,
     /// Any number of readers.
@@ -129,6 +139,17 @@ fn settings(connection: &Connection, access: Access) -> Result<(), StoreError> {
     // A schema that was tampered with must not call functions, and a damaged cell must be an error where it is read.
     set("trusted_schema", "OFF")?;
     set("cell_size_check", "ON")?;
+    // Memory a connection, whatever the library's default is. A cache is filled as pages are read, and no page is mapped:
+    // what lies in the file is encrypted.
+    let cache_kib = if access == Access::Read { READER_CACHE_KIB } else { WRITER_CACHE_KIB };
+    connection.pragma_update(None, "cache_size", -cache_kib)?;
+    if access == Access::Create {
+        // Only before the first page is written, so before the journal mode. Freed pages are given back in small batches by a
+        // chore. A database of version 1 has none of this: it keeps and reuses its free pages, since only VACUUM could
+        // change it, which copies the whole database through memory (`temp_store`) in one transaction of its own and
+        // attaches a second one, which the authorizer denies.
+        set("auto_vacuum", "INCREMENTAL")?;
+    }
     // Readers see the last commit while the writer works. The pragma reads the file: the key is tried here.
     let mode: String = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
     if mode != "wal" {

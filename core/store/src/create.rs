@@ -74,7 +74,7 @@ fn fill(layout: &Layout, surroundings: &Surroundings) -> Result<(), StoreError> 
     remove_unfinished_database(layout)?;
     // Made here and not by SQLite, whose files would have the umask's permissions; the log inherits them.
     layout::create_file(&layout.database())?;
-    let mut connection = connection::open(&layout.database(), &database_entry.key, Access::Write)?;
+    let mut connection = connection::open(&layout.database(), &database_entry.key, Access::Create)?;
     migrate::migrate(&mut connection)?;
     write_settings(&mut connection, &store_file, device_id)?;
     drop(connection);

@@ -67,6 +67,11 @@ impl Layout {
         self.database_folder().join("store.sqlite3")
     }
 
+    /// The database's write-ahead log; SQLite chooses the name.
+    pub(crate) fn database_log(&self) -> PathBuf {
+        self.database_folder().join("store.sqlite3-wal")
+    }
+
     pub(crate) fn database_key(&self) -> PathBuf {
         self.database_folder().join("key.json")
     }

@@ -15,6 +15,7 @@ mod error;
 mod exif;
 mod export;
 mod findings;
+mod gate;
 mod intake;
 mod journal;
 mod keys;
@@ -45,6 +46,7 @@ mod store;
 mod store_file;
 #[cfg(test)]
 mod tests;
+mod tidy;
 mod why;
 mod writer;
 

@@ -9,6 +9,7 @@ use crate::{
     chores::{Move, Sign, StoreChores},
     connection::{self, Access},
     database_key,
+    gate::Gate,
     intake::Intake,
     journal::Journal,
     keys::Keys,
@@ -23,6 +24,7 @@ use crate::{
     shared_sync::SharedSync,
     store::{Files, Inner},
     store_file::StoreFile,
+    tidy::{EmptyLog, GiveBack},
     writer::{WriteSide, Writer},
 };
 use rusqlite::Connection;
@@ -52,11 +54,13 @@ impl Store {
         let files = Arc::new(Files { layout: layout.clone(), changes: Mutex::new(()), rewrites: Mutex::new(()) });
         let sealer = Arc::new(Sealer::new(Arc::clone(&keys), Arc::clone(&surroundings.random), device_id));
         let journal = Journal::new(layout.journal(), Arc::clone(&surroundings.clock), Arc::clone(&sealer));
-        let intake = Arc::new(Intake::default());
+        let (intake, gate) = (Arc::new(Intake::default()), Arc::new(Gate::default()));
         let chores = StoreChores::new(vec![
             Box::new(Settle { intake: Arc::clone(&intake), sealer: Arc::clone(&sealer) }),
             Box::new(Sign(Arc::clone(&keys))),
             Box::new(Move(Arc::clone(&files))),
+            Box::new(EmptyLog::new(layout.database_log(), Arc::clone(&gate))),
+            Box::new(GiveBack),
         ]);
         let store = Self {
             inner: Arc::new(Inner {
@@ -64,7 +68,7 @@ impl Store {
                 keys,
                 device_id,
                 writer: Writer::start(WriteSide { connection, journal }, Box::new(chores))?,
-                readers: Readers::new(layout.database(), key),
+                readers: Readers::new(layout.database(), key, gate),
                 sealer,
                 intake,
                 incoming_sync: SharedSync::new(),

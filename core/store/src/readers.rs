@@ -1,14 +1,16 @@
-//! Read connections: each read sees one commit, on the caller's own thread.
+//! Read connections: each read sees one commit, on the caller's own thread. `work` must be short and must not read again: the
+//! writer holds new readers off while it empties its log.
 
 use crate::{
     StoreError,
     connection::{self, Access},
+    gate::Gate,
 };
 use rusqlite::Connection;
 use snaptrak_domain::Secret;
 use std::{
     path::PathBuf,
-    sync::{Mutex, RwLock},
+    sync::{Arc, Mutex, RwLock},
 };
 
 /// Connections that stay open between reads. More readers at once open their own (0.2 ms) and close them again.
@@ -19,18 +21,20 @@ pub(crate) struct Readers {
     file: PathBuf,
     /// Held for reading by every read: while the key is being replaced there is none.
     key: RwLock<Secret>,
+    gate: Arc<Gate>,
     /// `None` once the store is closed.
     idle: Mutex<Option<Vec<Connection>>>,
 }
 
 impl Readers {
-    pub(crate) fn new(file: PathBuf, key: Secret) -> Self {
-        Self { file, key: RwLock::new(key), idle: Mutex::new(Some(Vec::new())) }
+    pub(crate) fn new(file: PathBuf, key: Secret, gate: Arc<Gate>) -> Self {
+        Self { file, key: RwLock::new(key), gate, idle: Mutex::new(Some(Vec::new())) }
     }
 
     /// Runs `work` in a read transaction: all its statements see the same commit.
     pub(crate) fn read<T>(&self, work: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let key = self.key.read().expect("no one panics while holding this lock");
+        let inside = self.gate.enter();
         let reused = self.idle().as_mut().ok_or(StoreError::Closed)?.pop();
         let connection = match reused {
             Some(connection) => connection,
@@ -39,10 +43,16 @@ impl Readers {
         let transaction = connection.unchecked_transaction()?;
         let result = work(&transaction);
         transaction.finish()?;
+        drop(inside);
         if let Some(idle) = self.idle().as_mut().filter(|idle| idle.len() < IDLE_CONNECTIONS_MAX) {
             idle.push(connection);
         }
         result
+    }
+
+    #[cfg(test)]
+    pub(crate) fn gate(&self) -> &Gate {
+        &self.gate
     }
 
     /// Runs `replace` while nobody reads and no read connection is open; on success the key is `key` from then on.

@@ -54,10 +54,8 @@ impl Store {
 
     fn database_bytes(&self) -> u64 {
         // SQLCipher answers the size of a page as text; the files themselves say how much room they take.
-        let database = self.layout().database();
-        let mut log = database.clone().into_os_string();
-        log.push("-wal");
-        [database, log.into()].iter().filter_map(|path| std::fs::metadata(path).ok()).map(|file| file.len()).sum()
+        let files = [self.layout().database(), self.layout().database_log()];
+        files.iter().filter_map(|path| std::fs::metadata(path).ok()).map(|file| file.len()).sum()
     }
 }
 

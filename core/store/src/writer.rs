@@ -44,6 +44,8 @@ const CLOSING_BATCHES_MAX: u32 = 10_000;
 pub(crate) trait Chores: Send {
     /// Does a bounded amount, less if someone waits meanwhile; whether something is left to do.
     fn run(&mut self, side: &mut WriteSide, someone_waits: &dyn Fn() -> bool) -> bool;
+    /// Whether something must not wait until nobody does. Asked after every group: must cost nothing.
+    fn is_urgent(&self) -> bool;
 }
 
 /// Rows and the lines that go with them: the only write connection, and the end of the journal.
@@ -234,7 +236,7 @@ impl Worker {
                 Some(Command::Job(_)) | None => {}
             }
             rest = Rest::UntilIdle;
-            if self.groups_since_chores >= GROUPS_BEFORE_CHORES {
+            if self.groups_since_chores >= GROUPS_BEFORE_CHORES || self.chores.is_urgent() {
                 self.do_chores();
             }
         }

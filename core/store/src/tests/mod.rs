@@ -6,6 +6,7 @@ mod kills;
 mod notes;
 mod opening;
 mod recordings;
+mod room;
 mod rotation;
 mod settings;
 mod versions;

@@ -24,9 +24,9 @@ fn pragma(connection: &Connection, name: &str) -> Value {
 #[test]
 fn every_pragma_has_the_value_that_was_asked_for() {
     let (_folder, path, key) = database();
-    for access in [Access::Write, Access::Read] {
+    for access in [Access::Create, Access::Write, Access::Read] {
         let connection = connection::open(&path, &key, access).unwrap();
-        let expected: [(&str, Value); 11] = [
+        let expected: [(&str, Value); 13] = [
             ("journal_mode", Value::Text("wal".into())),
             ("synchronous", Value::Integer(2)),
             ("fullfsync", Value::Integer(1)),
@@ -38,11 +38,14 @@ fn every_pragma_has_the_value_that_was_asked_for() {
             ("cipher_page_size", Value::Text("4096".into())),
             ("busy_timeout", Value::Integer(5_000)),
             ("query_only", Value::Integer(i64::from(access == Access::Read))),
+            ("cache_size", Value::Integer(if access == Access::Read { -1_024 } else { -2_048 })),
+            // Incremental, as it was made.
+            ("auto_vacuum", Value::Integer(2)),
         ];
         for (name, value) in expected {
             assert_eq!(pragma(&connection, name), value, "{name}");
         }
-        if access == Access::Write {
+        if access == Access::Create {
             connection.execute_batch("CREATE TABLE t (x)").unwrap();
         }
     }

@@ -113,3 +113,23 @@ fn make_fixture() {
     copy_folder(&world.path, &target);
     std::fs::remove_file(target.join("lock")).unwrap();
 }
+
+/// A database of version 1 was made before freed pages were given back: it keeps them, and closing is not held up by trying.
+#[test]
+fn version_1_keeps_its_free_pages() {
+    let world = world_of(1);
+    let store = world.open();
+    store
+        .write(|transaction| {
+            let sql = "INSERT INTO setting VALUES ('large', hex(zeroblob(6000000)))";
+            rows::change(transaction, sql, [])?;
+            rows::change(transaction, "DELETE FROM setting WHERE name = 'large'", []).map(|_| ())
+        })
+        .unwrap();
+    store.close().unwrap();
+    let store = world.open();
+    let number = |sql| store.read(|connection| rows::only(connection, sql, [], |row| rows::count(row, 0))).unwrap();
+    assert_eq!(number("PRAGMA auto_vacuum"), 0);
+    assert!(number("PRAGMA freelist_count") > 2_500);
+    store.close().unwrap();
+}

@@ -1,0 +1,76 @@
+//! Chores on the database's files: emptying a log that readers keep from ending, and giving freed pages back.
+//!
+//! Both are a matter of room and of nothing else: skipped, killed or failed, the database is as good as before.
+
+use crate::{StoreError, chores::Chore, gate::Gate, writer::WriteSide};
+use std::{fs, path::PathBuf, sync::Arc};
+
+/// A write-ahead log longer than this is emptied as soon as the readers can be held off. SQLite itself begins it anew at
+/// 4 MiB whenever no reader is inside at that moment; four times that means that there always was one.
+const LOG_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// Free pages that a database keeps (8 MiB): room that comes and goes with bursts of notes is not worth moving pages for.
+const FREE_PAGES_KEPT: i64 = 2_048;
+
+/// Pages given back in one batch (1 MiB): some milliseconds, during which a new capture waits.
+const FREED_PER_BATCH: i64 = 256;
+
+/// Empties the write-ahead log when it has grown.
+pub(crate) struct EmptyLog {
+    log: PathBuf,
+    gate: Arc<Gate>,
+    /// The length at which it is tried (again).
+    limit_bytes: u64,
+}
+
+impl EmptyLog {
+    pub(crate) fn new(log: PathBuf, gate: Arc<Gate>) -> Self {
+        Self { log, gate, limit_bytes: LOG_BYTES_MAX }
+    }
+
+    fn bytes(&self) -> u64 {
+        fs::metadata(&self.log).map_or(0, |file| file.len())
+    }
+}
+
+impl Chore for EmptyLog {
+    fn run(&mut self, side: &mut WriteSide) -> Result<bool, StoreError> {
+        let bytes = self.bytes();
+        if bytes <= self.limit_bytes {
+            return Ok(false);
+        }
+        let connection = &side.connection;
+        let empty = || connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0));
+        let emptied = match self.gate.alone(empty) {
+            Some(busy) => !busy?,
+            None => false,
+        };
+        // Somebody reads for long: the writer must not wait for them again at every group.
+        self.limit_bytes = if emptied { LOG_BYTES_MAX } else { bytes + LOG_BYTES_MAX };
+        tracing::debug!(bytes, emptied, "the log has grown");
+        Ok(false)
+    }
+
+    fn is_urgent(&self) -> bool {
+        self.bytes() > self.limit_bytes
+    }
+}
+
+/// Gives freed pages back to the file system.
+pub(crate) struct GiveBack;
+
+impl Chore for GiveBack {
+    fn run(&mut self, side: &mut WriteSide) -> Result<bool, StoreError> {
+        let connection = &side.connection;
+        let free_pages = || connection.query_row("PRAGMA freelist_count", [], |row| row.get::<_, i64>(0));
+        let before = free_pages()?;
+        if before <= FREE_PAGES_KEPT {
+            return Ok(false);
+        }
+        let pages = FREED_PER_BATCH.min(before - FREE_PAGES_KEPT);
+        connection.execute_batch(&format!("PRAGMA incremental_vacuum({pages})"))?;
+        let after = free_pages()?;
+        // A database that was made before this was known (version 1) gives nothing back: then there is nothing left to do.
+        Ok(after < before && after > FREE_PAGES_KEPT)
+    }
+}

@@ -1,0 +1,156 @@
+//! A store of a million captures beside one of a thousand: opening, lists, counts and choosing the next work take as long, and
+//! an idle one needs little memory.
+//!
+//! The peer is the small store, so a ratio of 1 says that nothing grew. The large store is the small one with its rows
+//! multiplied ([`grow`]); the files of the copies are not there, and nothing that is measured here opens one.
+
+mod grow;
+mod idle;
+
+use crate::{
+    answer::Row,
+    measure::{Figure, pair, seconds},
+};
+use grow::BASE_CAPTURES;
+use snaptrak::Platform;
+use snaptrak_domain::{
+    AccountId, AssetState, CaptureId, OrganisationId, Sha256Digest, StepKind, limits,
+    queue_store::{Enrolment, QueueStore},
+};
+use snaptrak_store::{Store, Surroundings};
+use snaptrak_testkit::FixedKeyStore;
+use std::{error::Error, path::Path, sync::Arc};
+
+pub(crate) use idle::{sit, wait};
+
+/// Under which both stores' keysets are wrapped.
+const KEY: [u8; 32] = [7; 32];
+/// Captures of a page of the list, as a screen asks for them.
+const PAGE: usize = 100;
+/// Openings of each store in a round.
+const OPENINGS: usize = 5;
+/// Questions to each store in a round.
+const TURNS: usize = 40;
+/// Each round lets out some captures of the small store; it must not run dry.
+const CHOOSING_ROUNDS_MAX: usize = BASE_CAPTURES / limits::LET_OUT_MAX - 1;
+
+/// "Not slower than 1.5 times" as a ratio of rates.
+const ONE_AND_A_HALF: f64 = 1.0 / 1.5;
+
+/// What is measured here; the rows' names begin with one of these words.
+const NAMES: [&str; 6] = ["open", "list", "list in a state", "status", "choose the next work", "idle memory"];
+
+/// Measures the rows whose name contains `only`.
+pub(super) fn rows(
+    folder: &Path,
+    captures: usize,
+    rounds: usize,
+    only: &str,
+) -> Result<Vec<Row>, Box<dyn Error>> {
+    let name = |word: &str| format!("{word}, {captures} captures beside {BASE_CAPTURES}");
+    let wanted = |word: &str| name(word).contains(only);
+    if !NAMES.into_iter().any(wanted) {
+        return Ok(Vec::new());
+    }
+    let work = tempfile::tempdir_in(folder)?;
+    let (small, large) = (work.path().join("small"), work.path().join("large"));
+    let copies = grow::both(&small, &large, captures)?;
+    let mut rows = Vec::new();
+    let mut row = |word: &str, unit, target, rounds, ours: &mut Round, peer: &mut Round| {
+        if wanted(word) {
+            let figure = Figure { name: &name(word), unit, target: Some(target), rounds };
+            rows.push(pair(&figure, ours, peer, None)?);
+        }
+        Ok::<_, Box<dyn Error>>(())
+    };
+    row("open", "/s", ONE_AND_A_HALF, rounds, &mut || openings(&large), &mut || openings(&small))?;
+    let empty = idle::empty_bytes()?;
+    row("idle memory", "1/24 MB", 1.0, rounds, &mut || idle::of_24_megabytes(&large, empty), &mut || Ok(1.0))?;
+
+    let (small, large) = (store(&small)?, store(&large)?);
+    let first = |store: &Store| Ok::<_, Box<dyn Error>>(store.list(None, None, PAGE)?.captures);
+    // Cursors all over the list: a page of each copy.
+    let base: Vec<CaptureId> = small.list(None, None, BASE_CAPTURES)?.captures.iter().map(|one| one.id).collect();
+    let mut place = 0_usize;
+    let mut anywhere = || {
+        place = (place + 7_919) % (copies * 9);
+        grow::moved(base[(place % 9) * PAGE], place / 9)
+    };
+    let mut any_page = |state: Option<AssetState>| {
+        rate(TURNS, || {
+            let page = large.list(state, Some(anywhere()), PAGE)?;
+            if page.captures.len() < PAGE / 4 { Err("a page without captures".into()) } else { Ok(()) }
+        })
+    };
+    let first_page = |state| rate(TURNS, || Ok(small.list(state, None, PAGE).map(|_| ())?));
+    if first(&small)?.len() != PAGE || first(&large)?.len() != PAGE {
+        return Err("the stores are not as large as they should be".into());
+    }
+    row("list", "pages/s", ONE_AND_A_HALF, rounds, &mut || any_page(None), &mut || first_page(None))?;
+    let saved = Some(AssetState::Prepared);
+    row("list in a state", "pages/s", ONE_AND_A_HALF, rounds, &mut || any_page(saved), &mut || first_page(saved))?;
+    let status = |store: &Store| rate(TURNS, || Ok(store.status().map(|_| ())?));
+    row("status", "/s", ONE_AND_A_HALF, rounds, &mut || status(&large), &mut || status(&small))?;
+    for store in [&small, &large] {
+        enrol(store)?;
+    }
+    let rounds = rounds.min(CHOOSING_ROUNDS_MAX);
+    row("choose the next work", "/s", 0.5, rounds, &mut || choosing(&large), &mut || choosing(&small))?;
+    small.close()?;
+    large.close()?;
+    Ok(rows)
+}
+
+type Round<'a> = dyn FnMut() -> Result<f64, Box<dyn Error>> + 'a;
+
+fn surroundings() -> Surroundings {
+    let platform = Platform::system(Arc::new(FixedKeyStore::new(KEY)));
+    Surroundings { clock: platform.clock, random: platform.random, key_store: platform.key_store, signer: None }
+}
+
+fn store(folder: &Path) -> Result<Store, Box<dyn Error>> {
+    Ok(Store::open(folder, surroundings())?)
+}
+
+/// How often a second something is done.
+fn rate(turns: usize, mut work: impl FnMut() -> Result<(), Box<dyn Error>>) -> Result<f64, Box<dyn Error>> {
+    Ok(turns as f64 / seconds(|| (0..turns).try_for_each(|_| work()))?)
+}
+
+/// Openings a second; closing is not counted.
+fn openings(folder: &Path) -> Result<f64, Box<dyn Error>> {
+    let mut total = 0.0;
+    for _ in 0..OPENINGS {
+        let mut opened = None;
+        total += seconds(|| {
+            opened = Some(store(folder)?);
+            Ok(())
+        })?;
+        opened.ok_or("nothing was opened")?.close()?;
+    }
+    Ok(OPENINGS as f64 / total)
+}
+
+/// One look of a window: the next captures are let out, and each lane asks for what it could send.
+fn choosing(store: &Store) -> Result<f64, Box<dyn Error>> {
+    let now = surroundings().clock.now();
+    rate(1, || {
+        store.enqueue(now)?;
+        for kind in StepKind::ALL {
+            store.ready(kind, now, limits::RECORDS_BATCH_MAX)?;
+        }
+        if store.ready(StepKind::SendPiece, now, 1)?.is_empty() { Err("nothing to send".into()) } else { Ok(()) }
+    })
+}
+
+fn enrol(store: &Store) -> Result<(), Box<dyn Error>> {
+    let enrolment = Enrolment {
+        server: "https://api.example".to_owned(),
+        account_id: AccountId::from_bytes([1; 16]),
+        organisation_id: OrganisationId::from_bytes([1; 16]),
+        device_id: store.device_id(),
+        trust_root: Sha256Digest([1; 32]),
+        trust_root_given: true,
+    };
+    Ok(store.save_enrolment(&enrolment, b"nobody reads this bundle")?)
+}
