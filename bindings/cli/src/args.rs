@@ -45,6 +45,8 @@ pub(crate) enum Command {
     View(commands::view::Arguments),
     /// Write a capture's picture with what was found drawn on it
     Annotate(commands::annotate::Arguments),
+    /// Write a capture's small picture, or give it one
+    Thumbnail(commands::thumbnail::Arguments),
     /// Say what is here and what waits
     Status,
     /// Say why a capture is where it is
@@ -78,6 +80,7 @@ impl Arguments {
             | Command::Show(_)
             | Command::View(_)
             | Command::Annotate(_)
+            | Command::Thumbnail(_)
             | Command::Status
             | Command::Why(_)
             | Command::Analyse(_)

@@ -61,6 +61,20 @@ impl StepKind {
         }
     }
 
+    /// Whether an asset counts as prepared only once this step has settled: what decides in which shape it leaves. A thumbnail
+    /// stays here and holds up nothing.
+    pub fn prepares(self) -> bool {
+        match self {
+            Self::Analyse | Self::Redact => true,
+            Self::Thumbnail
+            | Self::SendRecord
+            | Self::SendEnvelope
+            | Self::SendPiece
+            | Self::SendFindings
+            | Self::FetchReceipt => false,
+        }
+    }
+
     /// Whether the step talks to the API.
     pub fn is_sending(self) -> bool {
         match self {

@@ -16,8 +16,10 @@ pub enum StepEvent {
     Revive,
     /// Set aside from outside: what it would work on is gone.
     Park,
-    /// The person took the capture back.
+    /// The person took the capture back, or it cannot be done here at all.
     Cancel,
+    /// What it was to make is there: made with something else, or given by the app.
+    Supplied,
 }
 
 /// An event that makes no sense in this state: a bug in the caller, reported and never acted upon.
@@ -60,6 +62,9 @@ pub fn next(state: StepState, event: StepEvent) -> Result<StepState, StepEventEr
             S::Waiting | S::Running | S::Parked | S::Cancelled => Ok(S::Cancelled),
             S::Done => refused,
         },
+        E::Supplied => match state {
+            S::Waiting | S::Running | S::Done | S::Parked | S::Cancelled => Ok(S::Done),
+        },
     }
 }
 
@@ -79,6 +84,8 @@ mod tests {
         ] {
             assert!(next(StepState::Cancelled, event).is_err() || event == StepEvent::Cancel, "{event:?}");
         }
+        let supplied = next(StepState::Cancelled, StepEvent::Supplied);
+        assert_eq!(supplied, Ok(StepState::Done), "its result is there, and it is still not begun");
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! The runner of `analyse` steps: one capture at a time, its outcome written before the next begins.
+//! The runner of `analyse` steps: one capture at a time, its outcome written before the next begins. A picture's thumbnail comes
+//! out of the same decoding; those of what was not analysed are made afterwards, and without any engine if there is none.
 
 use crate::{
     Error, ErrorCode, SnapTrak,
@@ -13,7 +14,7 @@ use snaptrak_domain::{
     reason::{Reason, ReasonCode},
 };
 use snaptrak_inference::{Manifest, OrtEngine};
-use snaptrak_store::StoreError;
+use snaptrak_store::{Analysis, StoreError};
 use snaptrak_vision::{Analyser, AnalyserOptions};
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -54,20 +55,43 @@ pub struct AnalyseReport {
     pub parked: u64,
     /// Captures that still wait.
     pub left: u64,
+    /// Thumbnails that were made.
+    pub thumbnails: u64,
 }
 
 impl SnapTrak {
-    /// Understands what waits for analysis. A picture that cannot be analysed is set aside with a reason and never holds up
-    /// the others; a missing engine or model is an error, and everything goes on waiting.
+    /// Understands what waits for analysis, and makes the thumbnails that wait. A picture that cannot be analysed is set aside
+    /// with a reason and never holds up the others; a missing engine or model is an error, everything goes on waiting, and the
+    /// thumbnails were made all the same.
     pub fn analyse(&self, options: &AnalyseOptions, progress: &dyn Progress) -> Result<AnalyseReport, Error> {
         let store = &self.inner.store;
         store.revive(StepKind::Analyse, MISSING_ON_THE_DEVICE, self.inner.platform.clock.now())?;
-        let total = store.count_waiting(StepKind::Analyse)?.min(options.limit.unwrap_or(u64::MAX));
+        let limit = options.limit.unwrap_or(u64::MAX);
+        let total = store.count_waiting(StepKind::Analyse)?.min(limit);
         let mut report = AnalyseReport::default();
-        if total == 0 {
-            return Ok(report);
+        if total > 0 {
+            match self.analyser(options) {
+                Ok(mut analyser) => self.analyse_all(&mut analyser, total, &mut report, progress)?,
+                Err(error) => {
+                    self.make_thumbnails(Analysis::Settled, limit)?;
+                    self.make_thumbnails(Analysis::Waiting, limit)?;
+                    return Err(error);
+                }
+            }
         }
-        let mut analyser = self.analyser(options)?;
+        report.thumbnails += self.make_thumbnails(Analysis::Settled, limit)?;
+        report.left = store.count_waiting(StepKind::Analyse)?;
+        Ok(report)
+    }
+
+    fn analyse_all(
+        &self,
+        analyser: &mut Analyser,
+        total: u64,
+        report: &mut AnalyseReport,
+        progress: &dyn Progress,
+    ) -> Result<(), Error> {
+        let store = &self.inner.store;
         // A step that fails for now may be ready again at once; this call tries each only once.
         let mut tried = BTreeSet::new();
         while (tried.len() as u64) < total {
@@ -79,7 +103,7 @@ impl SnapTrak {
             let left = usize::try_from(total).unwrap_or(usize::MAX) - tried.len();
             for step in steps.into_iter().take(left.min(BATCH)) {
                 tried.insert(step.step_id);
-                match self.analyse_one(&mut analyser, &step)? {
+                match self.analyse_one(analyser, &step, &mut report.thumbnails)? {
                     StepState::Done => report.analysed += 1,
                     StepState::Parked => report.parked += 1,
                     StepState::Waiting | StepState::Running | StepState::Cancelled => {}
@@ -88,11 +112,10 @@ impl SnapTrak {
                 progress.update(ProgressEvent { phase: Phase::Analysing, done, total, bytes_done: 0, bytes_total: 0 });
             }
         }
-        report.left = store.count_waiting(StepKind::Analyse)?;
-        Ok(report)
+        Ok(())
     }
 
-    fn analyse_one(&self, analyser: &mut Analyser, step: &ReadyStep) -> Result<StepState, Error> {
+    fn analyse_one(&self, analyser: &mut Analyser, step: &ReadyStep, thumbnails: &mut u64) -> Result<StepState, Error> {
         let store = &self.inner.store;
         let clock = &self.inner.platform.clock;
         store.begin(step.step_id, clock.now(), LEASE_MS)?;
@@ -100,10 +123,16 @@ impl SnapTrak {
         let found = store
             .reader(asset_id)
             .map_err(|error| reader_reason(&error))
-            .and_then(|mut reader| analyser.analyse(reader.as_mut()).map_err(|error| error.reason));
+            .and_then(|mut reader| analyser.analyse_and_shrink(reader.as_mut()).map_err(|error| error.reason));
         let reason = match found {
-            Ok(findings) => {
+            Ok((findings, small)) => {
                 store.save_findings(step.step_id, step.capture_id, asset_id, &findings, clock.now())?;
+                if let Some(small) = small
+                    && store.find_asset_of(step.capture_id, Rendition::Thumbnail)?.is_none()
+                {
+                    self.keep_thumbnail(step.capture_id, &small)?;
+                    *thumbnails += 1;
+                }
                 return Ok(StepState::Done);
             }
             Err(reason) => reason,

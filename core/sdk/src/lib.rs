@@ -16,6 +16,7 @@ mod progress;
 mod record;
 mod snaptrak;
 mod sync;
+mod thumbnail;
 mod trust;
 mod verify;
 

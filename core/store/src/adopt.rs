@@ -1,9 +1,10 @@
 //! What a kill left in `incoming/`: finished, adopted or swept, under the store's lock.
 //!
 //! For each folder there: a closed row means that only the move is left (a chore); an open row is a recording, which is closed
-//! with what is complete; no row but an envelope is a capture that was durable and not yet answered, and is adopted; no
-//! envelope means that its key never reached the disk, so nothing can ever open it, and it is swept. Anything that cannot be
-//! read now (no viewing key, damage, a full disk) stays where it is for another opening: opening the store never fails on it.
+//! with what is complete; no row but an envelope is a capture (or, by the rendition that the envelope names, a thumbnail of
+//! one) that was durable and not yet answered, and is adopted; no envelope means that its key never reached the disk, so
+//! nothing can ever open it, and it is swept. Anything that cannot be read now (no viewing key, damage, a full disk) stays
+//! where it is for another opening: opening the store never fails on it.
 
 use crate::{
     Store, StoreError, capture,
@@ -14,7 +15,7 @@ use crate::{
     sealing::{SealedAsset, seal_failed},
 };
 use ring::digest::{Context, SHA256};
-use snaptrak_domain::{AssetId, SealedMetadata, Sha256Digest};
+use snaptrak_domain::{AssetId, Rendition, SealedMetadata, Sha256Digest};
 use snaptrak_seal::{
     DataKey, Envelope, PieceAddress, PieceOpener, SealedPiece, UntrustedEnvelope, envelope::ENVELOPE_BYTES_MAX,
 };
@@ -32,11 +33,11 @@ enum Row {
 }
 
 /// An asset as its envelope tells of it, with everything in it checked.
-struct Found {
-    envelope: Envelope,
-    data_key: DataKey,
-    metadata: SealedMetadata,
-    pieces: Vec<SealedPiece>,
+pub(crate) struct Found {
+    pub(crate) envelope: Envelope,
+    pub(crate) data_key: DataKey,
+    pub(crate) metadata: SealedMetadata,
+    pub(crate) pieces: Vec<SealedPiece>,
 }
 
 impl Store {
@@ -64,7 +65,10 @@ impl Store {
         match self.row_of(asset_id)? {
             Row::Closed => Ok(()),
             Row::Open => self.resume(asset_id, &folder),
-            Row::Absent if folder.join(layout::ENVELOPE_NAME).exists() => self.adopt_without_row(asset_id, &folder),
+            Row::Absent if folder.join(layout::ENVELOPE_NAME).exists() => match rendition_in(&folder)? {
+                Rendition::Original => self.adopt_without_row(asset_id, &folder),
+                Rendition::Redacted | Rendition::Thumbnail => self.adopt_derived(asset_id, &folder),
+            },
             Row::Absent => {
                 tracing::info!(%asset_id, "an unfinished capture is swept");
                 capture::remove_unfinished(&folder);
@@ -154,11 +158,8 @@ impl Store {
         Ok(Some((metadata, data_key, asset)))
     }
 
-    fn find(&self, asset_id: AssetId, folder: &Path) -> Result<Found, StoreError> {
-        let path = folder.join(layout::ENVELOPE_NAME);
-        let bytes = layout::read_small(&path, ENVELOPE_BYTES_MAX as u64, "envelope")?
-            .ok_or(StoreError::Damaged { what: "envelope missing" })?;
-        let parsed = UntrustedEnvelope::parse(&bytes).map_err(envelope_failed)?;
+    pub(crate) fn find(&self, asset_id: AssetId, folder: &Path) -> Result<Found, StoreError> {
+        let parsed = read_envelope(folder)?;
         let data_key = self.unwrap_data_key(&parsed, asset_id)?;
         let envelope = parsed.authenticate(&data_key).map_err(envelope_failed)?;
         let metadata = envelope.metadata(&data_key).map_err(envelope_failed)?;
@@ -182,6 +183,18 @@ impl Store {
         }
         Ok(Found { envelope, data_key, metadata, pieces })
     }
+}
+
+fn read_envelope(folder: &Path) -> Result<UntrustedEnvelope, StoreError> {
+    let path = folder.join(layout::ENVELOPE_NAME);
+    let bytes = layout::read_small(&path, ENVELOPE_BYTES_MAX as u64, "envelope")?
+        .ok_or(StoreError::Damaged { what: "envelope missing" })?;
+    UntrustedEnvelope::parse(&bytes).map_err(envelope_failed)
+}
+
+/// What the envelope calls itself; it is authenticated before anything is done with it.
+fn rendition_in(folder: &Path) -> Result<Rendition, StoreError> {
+    Ok(read_envelope(folder)?.claims().rendition)
 }
 
 /// The digest of an asset's whole plaintext, by opening every piece.

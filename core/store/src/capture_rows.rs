@@ -175,7 +175,7 @@ fn metadata_text(metadata: &CaptureMetadata) -> Result<String, StoreError> {
     serde_json::to_string(metadata).map_err(|_| StoreError::Refused { code: "metadata_invalid" })
 }
 
-fn insert_piece(
+pub(crate) fn insert_piece(
     connection: &Connection,
     asset_id: AssetId,
     piece: &SealedPiece,

@@ -26,13 +26,24 @@ impl Sealer {
         asset_id: AssetId,
         data_key: &DataKey,
     ) -> Result<Envelope, StoreError> {
+        self.new_envelope_of(Rendition::Original, metadata, asset_id, data_key)
+    }
+
+    /// The same for any rendition of a capture.
+    pub(crate) fn new_envelope_of(
+        &self,
+        rendition: Rendition,
+        metadata: &CaptureMetadata,
+        asset_id: AssetId,
+        data_key: &DataKey,
+    ) -> Result<Envelope, StoreError> {
         let known = self.known();
         let new = NewEnvelope {
             organisation_id: known.wrappable.first().map(|recipient| recipient.organisation_id),
             device_id: metadata.device_id,
             capture_id: metadata.capture_id,
             asset_id,
-            rendition: Rendition::Original,
+            rendition,
             created_ms: metadata.created.unix_ms,
         };
         let random = self.random.as_ref();

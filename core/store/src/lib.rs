@@ -10,6 +10,7 @@ mod connection;
 mod content;
 mod create;
 mod database_key;
+mod derived;
 mod envelopes;
 mod error;
 mod exif;
@@ -50,6 +51,7 @@ mod tidy;
 mod why;
 mod writer;
 
+pub use derived::{Analysis, WaitingThumbnail};
 pub use error::StoreError;
 pub use export::{ExportedKey, ExportedPiece};
 pub use list::Page;

@@ -4,6 +4,8 @@ use crate::{
     AnalyseError,
     decode::{self, Pixels, Wanted},
     detector::Detector,
+    format::{Format, first_bytes},
+    thumbnail,
 };
 use fast_image_resize::Resizer;
 use snaptrak_domain::{
@@ -81,6 +83,22 @@ impl Analyser {
         self.analyse_from(&bytes, started)
     }
 
+    /// As [`Analyser::analyse`], with the picture's thumbnail (as [`crate::thumbnail`](crate::thumbnail()) makes it) out of the
+    /// same pixels; `None` where the models wanted fewer than it needs.
+    pub fn analyse_and_shrink(
+        &mut self,
+        reader: &mut dyn SealedReader,
+    ) -> Result<(Vec<Finding>, Option<Vec<u8>>), AnalyseError> {
+        let started = (self.now_ms)();
+        check_first_bytes(reader)?;
+        let bytes = reader.read_all(PICTURE_BYTES_MAX)?;
+        let (header, pixels, findings) = self.find(&bytes, started)?;
+        let wanted = thumbnail::wanted(&header);
+        let enough = pixels.width >= wanted.width && pixels.height >= wanted.height;
+        let small = enough.then(|| thumbnail::of_pixels(&mut self.resizer, &header, &pixels)).transpose()?;
+        Ok((findings, small))
+    }
+
     /// Findings of a picture in memory.
     pub fn analyse_bytes(&mut self, bytes: &[u8]) -> Result<Vec<Finding>, AnalyseError> {
         let started = (self.now_ms)();
@@ -88,11 +106,17 @@ impl Analyser {
     }
 
     fn analyse_from(&mut self, bytes: &[u8], started_ms: f64) -> Result<Vec<Finding>, AnalyseError> {
+        self.find(bytes, started_ms).map(|(_, _, findings)| findings)
+    }
+
+    fn find(&mut self, bytes: &[u8], started_ms: f64) -> Result<(decode::Header, Pixels, Vec<Finding>), AnalyseError> {
         let header = decode::header(bytes)?;
         let pixels = self.decode(bytes, &header)?;
         let decode_ms = (self.now_ms)() - started_ms;
         let (resizer, now_ms) = (&mut self.resizer, &*self.now_ms);
-        self.detectors.iter_mut().map(|detector| detector.find(resizer, &header, &pixels, decode_ms, now_ms)).collect()
+        let find = |detector: &mut Detector| detector.find(resizer, &header, &pixels, decode_ms, now_ms);
+        let findings = self.detectors.iter_mut().map(find).collect::<Result<_, _>>()?;
+        Ok((header, pixels, findings))
     }
 
     fn decode(&self, bytes: &[u8], header: &decode::Header) -> Result<Pixels, AnalyseError> {
@@ -107,16 +131,7 @@ impl Analyser {
 
 /// A video or a text must not be opened whole to learn that it is no picture.
 fn check_first_bytes(reader: &mut dyn SealedReader) -> Result<(), AnalyseError> {
-    use crate::format::{Format, SNIFF_BYTES};
-    let mut first = [0_u8; SNIFF_BYTES];
-    let mut filled = 0;
-    while filled < first.len() {
-        match reader.read_at(filled as u64, &mut first[filled..])? {
-            0 => break,
-            count => filled += count,
-        }
-    }
-    match Format::of(&first[..filled]) {
+    match Format::of(&first_bytes(reader)?) {
         Some(Format::Jpeg | Format::Png | Format::WebP) => Ok(()),
         Some(Format::Foreign(name)) => Err(AnalyseError::decoder_missing(name)),
         None => Err(AnalyseError::not_a_picture()),

@@ -1,7 +1,23 @@
 //! What a file is, by its first bytes. A file's name is never looked at.
 
+use snaptrak_domain::sealed_reader::{ReadError, SealedReader};
+
 /// Bytes that are enough to tell: an `ftyp` box with a handful of brands.
 pub const SNIFF_BYTES: usize = 64;
+
+/// The first bytes of an asset, enough for [`Format::of`].
+pub(crate) fn first_bytes(reader: &mut dyn SealedReader) -> Result<Vec<u8>, ReadError> {
+    let mut first = vec![0; SNIFF_BYTES];
+    let mut filled = 0;
+    while filled < first.len() {
+        match reader.read_at(filled as u64, &mut first[filled..])? {
+            0 => break,
+            count => filled += count,
+        }
+    }
+    first.truncate(filled);
+    Ok(first)
+}
 
 /// What the first bytes say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -12,6 +12,7 @@ use snaptrak_domain::ReasonCode;
 use snaptrak_vision::{
     AnalyseError,
     decode::{self, Pixels, Wanted},
+    thumbnail_of_bytes,
 };
 use std::sync::LazyLock;
 
@@ -45,6 +46,9 @@ fn every_malformed_file_is_answered_with_its_reason() {
             let answer = decode(&malformed(name), wanted);
             assert_eq!(answer.err().map(|error| error.reason.code), Some(expected), "{name}");
         }
+        // Neither is there a small picture in any of them, and the reason is the large one's.
+        let small = thumbnail_of_bytes(&malformed(name));
+        assert_eq!(small.err().map(|error| error.reason.code), Some(expected), "{name}");
     }
 }
 
@@ -70,6 +74,12 @@ static SEEDS: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
     seeds
 });
 
+static HEIC: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let mut bytes = common::picture("pug.heic");
+    bytes.truncate(60_000);
+    bytes
+});
+
 fn small_png() -> Vec<u8> {
     let picture = image::RgbaImage::from_fn(40, 30, |x, y| image::Rgba([x as u8 * 6, y as u8 * 8, (x * y) as u8, 255]));
     let mut coded = Vec::new();
@@ -89,6 +99,19 @@ proptest! {
     #[test]
     fn noise_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..2000)) {
         let _ = decode(&bytes, Wanted { width: 64, height: 64 });
+    }
+
+    /// The decoder is not ours to break, but the way to the small picture inside leads through boxes and directories.
+    #[test]
+    fn changed_bytes_of_a_heic_never_panic(
+        changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..12),
+    ) {
+        let mut bytes = HEIC.clone();
+        for (place, value) in changes {
+            let at = place.index(bytes.len().min(4_096));
+            bytes[at] = value;
+        }
+        let _ = thumbnail_of_bytes(&bytes);
     }
 
     #[test]
@@ -115,6 +138,7 @@ proptest! {
         if let Some(cut) = cut {
             bytes.truncate(cut.index(bytes.len()));
         }
+        let _ = thumbnail_of_bytes(&bytes);
         for wanted in [Wanted { width: 16, height: 16 }, Wanted::ALL] {
             if let Ok(pixels) = decode(&bytes, wanted) {
                 prop_assert_eq!(pixels.rgb.len(), pixels.width as usize * pixels.height as usize * 3);

@@ -25,6 +25,7 @@ struct Shape {
     analysed: u64,
     parked: u64,
     left: u64,
+    thumbnails: u64,
 }
 
 pub(crate) fn run(arguments: &Arguments, globals: &Globals, output: &Output) -> Result<Exit, Error> {
@@ -35,9 +36,12 @@ pub(crate) fn run(arguments: &Arguments, globals: &Globals, output: &Output) -> 
         limit: arguments.limit,
     };
     let report = session::with_store(globals, output, |sdk| Ok(sdk.analyse(&options, &Bar::new(output))?))?;
-    let shape = Shape { analysed: report.analysed, parked: report.parked, left: report.left };
-    output.result("snaptrak.analyse/1", &shape, |shape| {
-        format!("{} analysed, {} set aside, {} left", shape.analysed, shape.parked, shape.left)
+    let AnalyseReport { analysed, parked, left, thumbnails } = report;
+    output.result("snaptrak.analyse/1", &Shape { analysed, parked, left, thumbnails }, |shape| {
+        format!(
+            "{} analysed, {} set aside, {} left, {} thumbnails made",
+            shape.analysed, shape.parked, shape.left, shape.thumbnails
+        )
     })?;
     if report.parked > 0 {
         output.say("`snaptrak status` says what was set aside and why.");
@@ -60,7 +64,7 @@ mod tests {
 
     #[test]
     fn parked_is_said_once_nothing_is_left() {
-        let report = |parked, left| AnalyseReport { analysed: 1, parked, left };
+        let report = |parked, left| AnalyseReport { analysed: 1, parked, left, thumbnails: 0 };
         assert_eq!(exit(&report(0, 0), false), Exit::Done);
         assert_eq!(exit(&report(1, 0), false), Exit::Parked);
         assert_eq!(exit(&report(1, 5), true), Exit::Parked);

@@ -15,6 +15,7 @@ pub(crate) mod show;
 pub(crate) mod sign_out;
 pub(crate) mod status;
 pub(crate) mod sync;
+pub(crate) mod thumbnail;
 pub(crate) mod verify;
 pub(crate) mod view;
 pub(crate) mod why;
@@ -41,6 +42,7 @@ pub(crate) fn run(arguments: &Arguments, output: &Output) -> Result<Exit, Error>
         Command::Show(arguments) => show::run(arguments, globals, output),
         Command::View(arguments) => view::run(arguments, globals, output),
         Command::Annotate(arguments) => annotate::run(arguments, globals, output),
+        Command::Thumbnail(arguments) => thumbnail::run(arguments, globals, output),
         Command::Status => status::run(globals, output),
         Command::Why(arguments) => why::run(arguments, globals, output),
         Command::Analyse(arguments) => analyse::run(arguments, globals, output),

@@ -89,6 +89,42 @@ fn a_data_key_leaves_only_on_purpose_and_into_its_owners_file() {
 }
 
 #[test]
+fn a_thumbnail_needs_no_engine_and_stays_out_of_what_is_parked() {
+    let place = Place::with_store();
+    let demo = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/pictures/demo.jpg");
+    let photo = place.capture(&demo)["id"].as_str().unwrap().to_owned();
+    assert_fails(|| place.program(["analyse"]), 1, "engine_missing");
+    let (_, shown) = place.json(["show", &photo]);
+    let small = shown["assets"].as_array().unwrap().iter().find(|asset| asset["rendition"] == "thumbnail").unwrap();
+    assert_eq!((&shown["assets"][0]["rendition"], &small["state"]), (&json!("original"), &json!("withheld")));
+    let out = place.path("small.jpg");
+    let (exit, answer) = place.json(["thumbnail", &photo, "-o", out.to_str().unwrap()]);
+    assert_eq!((exit, &answer["schema"]), (0, &json!("snaptrak.thumbnail/1")));
+    let bytes = fs::read(&out).unwrap();
+    assert_eq!((&bytes[..2], answer["bytes"].as_u64()), (&[0xff, 0xd8][..], Some(bytes.len() as u64)));
+    assert_eq!(answer["bytes"], small["bytes"]);
+
+    // A video cannot be decoded here: that is said by its step, and the app may give a picture.
+    let film = [&b"\0\0\0\x14ftypisom\0\0\0\0isom"[..], &[0, 0, 0, 8], b"mdat"].concat();
+    let film = place.capture(&place.file("film.mp4", &film))["id"].as_str().unwrap().to_owned();
+    assert_fails(|| place.program(["thumbnail", &film, "-o", "no.jpg"]), 1, "not_a_picture");
+    let step = |id: &str| {
+        let (_, shown) = place.json(["show", id]);
+        let step = shown["steps"].as_array().unwrap().iter().find(|step| step["step"] == "thumbnail").unwrap();
+        (step["state"].clone(), step["code"].clone())
+    };
+    assert_eq!(step(&film), (json!("cancelled"), json!("not_a_picture")));
+    assert_eq!(place.json(["status"]).1["parked"], json!([]));
+    let text = place.file("text", b"no picture");
+    assert_fails(|| place.program(["thumbnail", &film, "--set", text.to_str().unwrap()]), 1, "not_a_picture");
+    assert_eq!(place.json(["thumbnail", &film, "--set", demo.to_str().unwrap()]).0, 0);
+    assert_eq!(step(&film), (json!("done"), Value::Null));
+    let same = run(&mut place.program(["thumbnail", &film, "-o", "-"]));
+    assert_eq!((same.exit, same.stdout == bytes), (0, true));
+    assert_eq!(place.json(["thumbnail", &film]).0, 2, "neither -o nor --set");
+}
+
+#[test]
 fn shells_are_taught() {
     let place = Place::empty();
     for shell in ["bash", "zsh", "fish"] {

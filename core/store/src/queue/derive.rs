@@ -34,7 +34,7 @@ pub(crate) fn derive_asset_state(
     let after = asset::derive(AssetFacts {
         closed,
         withheld,
-        prepared: steps.iter().all(|(kind, state)| kind.is_sending() || state.is_settled()),
+        prepared: steps.iter().all(|(kind, state)| !kind.prepares() || state.is_settled()),
         parked: steps.iter().any(|(kind, state)| kind.blocks_verification() && *state == StepState::Parked),
         pieces: &pieces,
     });

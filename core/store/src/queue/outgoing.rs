@@ -18,12 +18,13 @@ pub(crate) fn metadata(connection: &Connection, capture_id: CaptureId) -> Result
     serde_json::from_str(&text).map_err(|_| StoreError::Damaged { what: "metadata" })
 }
 
-/// The record: what the person and the app said of a capture. What the file says of itself (EXIF) stays sealed.
+/// The record: what the person and the app said of a capture. What the file says of itself (EXIF) stays sealed, and an asset
+/// that stays on this device is not spoken of.
 pub(crate) fn record(connection: &Connection, capture_id: CaptureId) -> Result<Record, StoreError> {
     let metadata = metadata(connection, capture_id)?;
     let assets = rows::all(
         connection,
-        "SELECT id, rendition FROM asset WHERE capture_id = ?1 ORDER BY rendition",
+        "SELECT id, rendition FROM asset WHERE capture_id = ?1 AND withheld = 0 ORDER BY rendition",
         [capture_id.as_bytes()],
         |row| Ok(RecordAsset { id: rows::asset_id(row, 0)?, rendition: rows::word(row, 1, "rendition")? }),
     )?;

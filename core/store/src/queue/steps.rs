@@ -37,6 +37,15 @@ pub(crate) fn wants_analysis(kind: Kind, content_type: &str) -> bool {
     }
 }
 
+/// Whether a capture has something that can be seen small. Of what has not, the app may still give a picture.
+pub(crate) fn wants_thumbnail(kind: Kind, content_type: &str) -> bool {
+    match kind {
+        Kind::Photo | Kind::Video => true,
+        Kind::Scan => content_type.starts_with("image/"),
+        Kind::Audio | Kind::Note | Kind::File => false,
+    }
+}
+
 /// Inserts the steps of a new capture, in the transaction that inserts the capture or closes its recording.
 pub(crate) fn insert(connection: &Connection, new: NewSteps<'_>) -> Result<(), StoreError> {
     let planned = plan(new)?;
@@ -68,9 +77,12 @@ fn plan(new: NewSteps<'_>) -> Result<Vec<Planned>, StoreError> {
     let of_capture = |kind| Planned { kind, asset_id: None, piece_index: None, bytes: 0 };
     let of_asset = |kind| Planned { asset_id: Some(new.asset_id), ..of_capture(kind) };
     let analysed = wants_analysis(new.kind, new.content_type);
-    let mut planned = Vec::with_capacity(new.pieces.len() + 5);
+    let mut planned = Vec::with_capacity(new.pieces.len() + 6);
     if analysed {
         planned.push(of_capture(StepKind::Analyse));
+    }
+    if wants_thumbnail(new.kind, new.content_type) {
+        planned.push(of_capture(StepKind::Thumbnail));
     }
     planned.push(of_capture(StepKind::SendRecord));
     planned.push(of_asset(StepKind::SendEnvelope));

@@ -2,6 +2,7 @@
 
 mod captures;
 mod clock;
+mod derived;
 mod kills;
 mod notes;
 mod opening;

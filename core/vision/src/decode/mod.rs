@@ -10,7 +10,7 @@
 
 mod jpeg;
 mod jpeg_headers;
-mod orientation;
+pub(crate) mod orientation;
 mod raster;
 
 use crate::{AnalyseError, format::Format, upright::upright_size};

@@ -11,15 +11,22 @@ const PREFIX: &[u8] = b"Exif\0\0";
 
 pub(super) fn read(bytes: &[u8], format: Format) -> Orientation {
     let exif = match format {
-        Format::Jpeg | Format::Png => whatever_is_whole(reader().read_from_container(&mut Cursor::new(bytes))),
+        Format::Jpeg | Format::Png => exif_of_container(bytes),
         Format::WebP => webp_block(bytes).and_then(|block| whatever_is_whole(reader().read_raw(block))),
         Format::Foreign(_) => None,
     };
-    exif.as_ref()
-        .and_then(|exif| exif.get_field(Tag::Orientation, In::PRIMARY))
-        .and_then(|field| field.value.get_uint(0))
-        .and_then(Orientation::from_exif)
-        .unwrap_or(Orientation::UPRIGHT)
+    exif.as_ref().and_then(of_exif).unwrap_or(Orientation::UPRIGHT)
+}
+
+/// The orientation that an EXIF block says.
+pub(crate) fn of_exif(exif: &Exif) -> Option<Orientation> {
+    let field = exif.get_field(Tag::Orientation, In::PRIMARY)?;
+    field.value.get_uint(0).and_then(Orientation::from_exif)
+}
+
+/// The EXIF block of a JPEG, PNG, HEIF or TIFF, as far as it is whole.
+pub(crate) fn exif_of_container(bytes: &[u8]) -> Option<Exif> {
+    whatever_is_whole(reader().read_from_container(&mut Cursor::new(bytes)))
 }
 
 fn reader() -> Reader {

@@ -83,7 +83,7 @@ fn show_tells_paths_digests_and_steps() {
     assert_eq!(fixture.store.asset_of(added.capture_id, Rendition::Original).unwrap(), added.asset_id);
     assert!(fixture.store.asset_of(added.capture_id, Rendition::Redacted).is_err());
     let kinds: Vec<_> = detail.steps.iter().map(|step| (step.step, step.state)).collect();
-    assert_eq!(kinds.len(), 7);
-    assert_eq!(kinds[0], (StepKind::Analyse, StepState::Waiting));
+    assert_eq!(kinds.len(), 8);
+    assert_eq!(kinds[..2], [(StepKind::Analyse, StepState::Waiting), (StepKind::Thumbnail, StepState::Waiting)]);
     assert!(fixture.store.show(CaptureId::from_bytes([9; 16])).is_err());
 }
