@@ -55,6 +55,12 @@ pub(crate) enum Command {
     Analyse(commands::analyse::Arguments),
     /// Bring what waits to the server, and fetch its receipts
     Sync(commands::sync::Arguments),
+    /// Remove bytes that the server signed for, to make room
+    Purge(commands::purge::Arguments),
+    /// Keep a capture's bytes on this device
+    Pin(commands::pin::Arguments),
+    /// Let a capture's bytes go again when room is needed
+    Unpin(commands::pin::Arguments),
     /// Check every receipt and the chain of receipts, offline
     Verify,
     /// Export one asset's data key to a file, for its owner
@@ -85,6 +91,9 @@ impl Arguments {
             | Command::Why(_)
             | Command::Analyse(_)
             | Command::Sync(_)
+            | Command::Purge(_)
+            | Command::Pin(_)
+            | Command::Unpin(_)
             | Command::Verify
             | Command::ExportKey(_)
             | Command::RotateKeys(_)
@@ -197,6 +206,8 @@ mod tests {
             &["view", "0193e6f6-0000-7000-8000-000000000000"],
             &["list", "--limit", "0"],
             &["record"],
+            &["purge", "--to-free", "some"],
+            &["pin"],
             &["sync", "--budget-ms", "-1"],
             &["sign-in", "--server", "https://a"],
             &["completions", "powershell"],

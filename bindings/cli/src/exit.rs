@@ -82,6 +82,7 @@ impl Exit {
             | C::NotEmpty
             | C::StoreExists
             | C::NotFound
+            | C::Purged
             | C::EmptyFile
             | C::IsAFolder
             | C::IsAFifo

@@ -35,6 +35,10 @@ pub(crate) struct Globals {
     #[arg(long, global = true, env = "SNAPTRAK_ONNXRUNTIME", value_name = "FILE", hide_env_values = true)]
     pub(crate) runtime_library: Option<PathBuf>,
 
+    /// Bytes that the store's files should take at most: what the server signed for goes, the oldest first
+    #[arg(long, global = true, env = "SNAPTRAK_QUOTA_BYTES", value_name = "BYTES", hide_env_values = true)]
+    pub(crate) quota_bytes: Option<u64>,
+
     /// Certificates (PEM) of servers that are trusted besides the platform's
     #[arg(long, global = true, env = "SNAPTRAK_TRUSTED_ROOT", value_name = "FILE", hide_env_values = true)]
     pub(crate) trusted_root: Option<PathBuf>,

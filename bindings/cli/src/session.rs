@@ -44,6 +44,7 @@ fn config(globals: &Globals) -> Result<Config, Error> {
     let mut config = Config::new(store_folder(globals)?);
     config.models = globals.models.clone().or_else(|| runtime_files::models(&caches));
     config.runtime_library = globals.runtime_library.clone().or_else(|| runtime_files::runtime_library(&caches));
+    config.quota_bytes = globals.quota_bytes;
     if let Some(path) = &globals.trusted_root {
         config.trusted_roots_pem =
             fs::read(path).map_err(|source| Error::Read { what: "the file of trusted certificates", source })?;

@@ -1,6 +1,6 @@
 //! Sentences for codes, in English. The SDK says codes with parameters; a language is the app's, and this is an app.
 
-use snaptrak::{ReasonCode, StoppedBecause};
+use snaptrak::{KeptCode, ReasonCode, StoppedBecause};
 
 /// Why a path was not captured.
 pub(crate) fn of_refusal(code: &str) -> &str {
@@ -14,6 +14,19 @@ pub(crate) fn of_refusal(code: &str) -> &str {
         "too_large" => "it is larger than a capture can be",
         // A code that gets no sentence here is still a word.
         other => other,
+    }
+}
+
+/// Why the bytes of a capture stay on this device.
+pub(crate) fn of_kept(code: KeptCode) -> &'static str {
+    match code {
+        KeptCode::NotVerified => "the server has not signed for them",
+        KeptCode::Pinned => "they are pinned",
+        KeptCode::Viewed => "they were looked at within the last day",
+        KeptCode::Open => "somebody reads them",
+        KeptCode::NeedsUser => "a person must unlock the store before their receipts can be put beside them",
+        KeptCode::Note => "notes take no room worth freeing",
+        KeptCode::Damaged => "their envelope cannot be read",
     }
 }
 

@@ -45,3 +45,10 @@ pub const TAGS_MAX: usize = 64;
 
 /// Pixels that are decoded for analysis: 120 MP is above every phone camera; a picture that claims more is refused.
 pub const PICTURE_PIXELS_MAX: u64 = 120_000_000;
+
+/// What was looked at stays for a day, whatever the quota says: whoever compares today's pictures should not wait for them.
+pub const VIEWED_KEPT_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// The ballast: room that the store holds so that a purge can work on a disk that is full to the last byte. A purge writes a few
+/// pages and one envelope at a time; this is some thousand times that, and what the write-ahead log takes at most.
+pub const BALLAST_BYTES: u64 = 16 * 1024 * 1024;

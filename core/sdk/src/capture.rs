@@ -64,6 +64,7 @@ impl SnapTrak {
     /// Unicode are captured. The file itself is left as it is.
     pub fn capture_file(&self, path: &Path, options: CaptureOptions) -> Result<Captured, Error> {
         let mut file = open_regular(path)?;
+        self.require_room(file.metadata().map_or(0, |metadata| metadata.len()))?;
         let file_name =
             options.file_name.clone().or_else(|| path.file_name().map(|n| n.to_string_lossy().into_owned()));
         self.capture_reader(&mut file, CaptureOptions { file_name, ..options })
@@ -71,7 +72,9 @@ impl SnapTrak {
 
     /// Captures what a reader gives until its end, of any length, in memory that does not grow with it.
     pub fn capture_reader(&self, source: &mut dyn Read, options: CaptureOptions) -> Result<Captured, Error> {
-        Ok(self.inner.store.capture(options.validate()?, source)?)
+        let captured = self.inner.store.capture(options.validate()?, source)?;
+        self.keep_quota_after_capture();
+        Ok(captured)
     }
 
     /// Captures a text that a person wrote.

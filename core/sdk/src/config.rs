@@ -1,12 +1,17 @@
 //! The one configuration object of an instance.
 
 use crate::{Error, ErrorCode};
+use snaptrak_domain::limits::BALLAST_BYTES;
 use std::path::PathBuf;
 
 /// Threads for one inference run when the app does not say: phones have two to four big cores.
 const THREADS_DEFAULT: usize = 2;
 /// More threads than this help no model that runs on a phone.
 const THREADS_MAX: usize = 64;
+/// Less than one piece of a recording is a mistake in its unit: it would be dropped as soon as it is verified.
+const QUOTA_BYTES_MIN: u64 = 32 << 20;
+/// More ballast than this is a mistake in its unit.
+const BALLAST_BYTES_MAX: u64 = 1 << 30;
 /// Characters of the device's name, as the API accepts it.
 const DEVICE_NAME_CHARACTERS_MAX: usize = 100;
 
@@ -25,6 +30,15 @@ pub struct Config {
     pub threads: usize,
     /// What the organisation sees as this device's name.
     pub device_name: String,
+    /// Bytes that the sealed files of this store should take at most. After captures and receipts, what the server signed for
+    /// goes from this device, the oldest first, never what is pinned, was looked at within a day or is being read.
+    pub quota_bytes: Option<u64>,
+    /// Whether a capture that does not fit into the quota is refused. By default it is taken as long as the disk has room:
+    /// evidence that is lost cannot be taken again, and a quota is only what the app would like.
+    pub quota_is_hard: bool,
+    /// Room that the store holds so that a purge works on a disk that is full to the last byte: 16 MiB, at most a quarter of
+    /// what is free when the store is made; 0 for none. At most 1 GiB.
+    pub ballast_bytes: u64,
 }
 
 impl Config {
@@ -37,6 +51,9 @@ impl Config {
             trusted_roots_pem: Vec::new(),
             threads: THREADS_DEFAULT,
             device_name: "device".to_owned(),
+            quota_bytes: None,
+            quota_is_hard: false,
+            ballast_bytes: BALLAST_BYTES,
         }
     }
 
@@ -49,6 +66,17 @@ impl Config {
                 ErrorCode::InvalidArgument,
                 format!("the device's name must have 1 to {DEVICE_NAME_CHARACTERS_MAX} characters"),
             ));
+        }
+        if self.quota_bytes.is_some_and(|bytes| bytes < QUOTA_BYTES_MIN) {
+            let message = format!("a quota has at least {QUOTA_BYTES_MIN} bytes");
+            return Err(Error::new(ErrorCode::InvalidArgument, message));
+        }
+        if self.quota_is_hard && self.quota_bytes.is_none() {
+            return Err(Error::new(ErrorCode::InvalidArgument, "there is no quota that could be hard"));
+        }
+        if self.ballast_bytes > BALLAST_BYTES_MAX {
+            let message = format!("the ballast may have at most {BALLAST_BYTES_MAX} bytes");
+            return Err(Error::new(ErrorCode::InvalidArgument, message));
         }
         Ok(())
     }

@@ -78,6 +78,8 @@ error_codes! {
     KeysetMissing = "keyset_missing";
     /// There is no such capture.
     NotFound = "not_found";
+    /// The bytes were purged: they are at the server.
+    Purged = "purged";
     /// The file is empty.
     EmptyFile = "empty_file";
     /// The path is a folder.
@@ -162,6 +164,7 @@ impl Error {
             | C::NotEmpty
             | C::StoreExists
             | C::NotFound
+            | C::Purged
             | C::EmptyFile
             | C::IsAFolder
             | C::IsAFifo
@@ -237,6 +240,7 @@ impl Error {
                 "restore the keyset folder from where it was, or recover with the organisation's recovery key; nothing was deleted"
             }
             C::NotFound => "list the captures and check the id",
+            C::Purged => "fetch it back from the server, and pin it to keep it here",
             C::EmptyFile => "an empty file is no evidence; capture it when it has content",
             C::IsAFolder | C::IsAFifo | C::IsADevice => "give regular files",
             C::MissingPath => "check the path",

@@ -20,6 +20,7 @@ impl From<StoreError> for Error {
             StoreError::NewerSchema { .. } => C::NewerVersion,
             StoreError::Full => C::StorageFull,
             StoreError::Missing { .. } => C::NotFound,
+            StoreError::Purged => C::Purged,
             StoreError::Refused { code: "empty" } => C::EmptyFile,
             StoreError::Refused { .. } => C::InvalidArgument,
             StoreError::Source { .. } => C::Unreadable,

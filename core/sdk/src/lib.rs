@@ -13,7 +13,9 @@ mod from_sync;
 mod look;
 mod platform;
 mod progress;
+mod purge;
 mod record;
+mod room;
 mod snaptrak;
 mod sync;
 mod thumbnail;
@@ -29,18 +31,21 @@ pub use export_key::{ExportedKey, ExportedPiece};
 pub use look::PictureFormat;
 pub use platform::{Platform, SystemClock, SystemRandom};
 pub use progress::{Phase, Progress, ProgressEvent, Quiet};
+pub use purge::{KeptCapture, PurgeOptions, PurgeReport};
 pub use record::Recording;
+pub use room::Forecast;
 pub use snaptrak::{RotateKeys, SnapTrak};
 pub use sync::{Budget, StoppedBecause, SyncReport};
 pub use verify::{VerifyFailure, VerifyReport};
 
 pub use snaptrak_domain::{
-    AccountId, AssetId, AssetState, BootId, CaptureId, CaptureMetadata, Clock, DeviceId, Finding, FindingBox, KeyClass,
-    KeyStore, KeyStoreError, Kind, Location, MonotonicMs, OrganisationId, PieceState, Random, RandomError, Reason,
-    ReasonCode, Rendition, Secret, Sha256Digest, Signer, SignerError, StageMs, StepKind, StepState, Task, UnixMs,
-    WallTime, capture::CaptureSummary, engine::Accelerator, key_store::WrappedKeys,
+    AccountId, AssetId, AssetState, BootId, CaptureId, CaptureMetadata, Clock, DeviceId, Disk, Finding, FindingBox,
+    KeptCode, KeyClass, KeyStore, KeyStoreError, Kind, Location, MonotonicMs, OrganisationId, PieceState, Random,
+    RandomError, Reason, ReasonCode, Rendition, Secret, Sha256Digest, Signer, SignerError, StageMs, StepKind,
+    StepState, Task, UnixMs, WallTime, capture::CaptureSummary, engine::Accelerator, key_store::WrappedKeys,
 };
 pub use snaptrak_store::{
-    AssetDetail, CaptureDetail, Captured, Page, ParkedStep, PieceDetail, PieceDone, StepDetail, StoreStatus, Why,
+    AssetDetail, CaptureDetail, Captured, Page, ParkedStep, PieceDetail, PieceDone, StepDetail, StoreStatus,
+    SystemDisk, Why,
 };
 pub use snaptrak_sync::CancelToken;

@@ -34,6 +34,7 @@ impl SnapTrak {
         let asset_id = self.inner.store.asset_of(id, Rendition::Original)?;
         let expected = self.inner.store.expected_receipt(asset_id)?.sha256;
         let mut reader = self.inner.store.reader(asset_id)?;
+        self.inner.store.viewed(id);
         let mut buffer = vec![0_u8; READ_BYTES];
         let mut digest = ring::digest::Context::new(&ring::digest::SHA256);
         let mut offset = 0;
@@ -57,6 +58,7 @@ impl SnapTrak {
         let detail = self.inner.store.show(id)?;
         let asset_id = self.inner.store.asset_of(id, Rendition::Original)?;
         let mut reader = self.inner.store.reader(asset_id)?;
+        self.inner.store.viewed(id);
         let bytes = reader.read_all(PICTURE_BYTES_MAX).map_err(|error| Error::from_reason(&error.reason))?;
         annotate(&bytes, &detail.findings, format, ANNOTATED_PIXELS_MAX)
             .map_err(|error| Error::from_reason(&error.reason))

@@ -2,7 +2,8 @@
 //! of chance are named; everything else gets them as arguments.
 
 use rustix::time::{ClockId, clock_gettime};
-use snaptrak_domain::{BootId, Clock, KeyStore, MonotonicMs, Random, RandomError, Signer, UnixMs, WallTime};
+use snaptrak_domain::{BootId, Clock, Disk, KeyStore, MonotonicMs, Random, RandomError, Signer, UnixMs, WallTime};
+use snaptrak_store::SystemDisk;
 use std::sync::Arc;
 
 /// The parts of the platform that an instance works with. A test gives fakes, an app gives its own key store.
@@ -16,12 +17,20 @@ pub struct Platform {
     pub key_store: Arc<dyn KeyStore>,
     /// Signs receipts; without one the keyset's software key does.
     pub signer: Option<Arc<dyn Signer>>,
+    /// Says how much room is left.
+    pub disk: Arc<dyn Disk>,
 }
 
 impl Platform {
-    /// The operating system's clock and randomness beside the app's key store.
+    /// The operating system's clock, randomness and disk beside the app's key store.
     pub fn system(key_store: Arc<dyn KeyStore>) -> Self {
-        Self { clock: Arc::new(SystemClock::new()), random: Arc::new(SystemRandom), key_store, signer: None }
+        Self {
+            clock: Arc::new(SystemClock::new()),
+            random: Arc::new(SystemRandom),
+            key_store,
+            signer: None,
+            disk: Arc::new(SystemDisk),
+        }
     }
 }
 

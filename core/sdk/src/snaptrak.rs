@@ -36,16 +36,16 @@ impl SnapTrak {
     /// Makes a store in an empty or absent folder and opens it.
     pub fn create(config: Config, platform: Platform) -> Result<Self, Error> {
         config.validate()?;
-        let store =
-            Store::create(&config.store, surroundings(&platform)).map_err(|error| not_created(error, &config.store))?;
+        let store = Store::create(&config.store, surroundings(&config, &platform))
+            .map_err(|error| not_created(error, &config.store))?;
         Self::over(config, platform, store)
     }
 
     /// Opens the store of the configuration. One process owns a store: a second gets `InUse`.
     pub fn open(config: Config, platform: Platform) -> Result<Self, Error> {
         config.validate()?;
-        let store =
-            Store::open(&config.store, surroundings(&platform)).map_err(|error| not_opened(error, &config.store))?;
+        let store = Store::open(&config.store, surroundings(&config, &platform))
+            .map_err(|error| not_opened(error, &config.store))?;
         Self::over(config, platform, store)
     }
 
@@ -111,12 +111,14 @@ fn is_absent_or_empty(folder: &Path) -> bool {
     }
 }
 
-fn surroundings(platform: &Platform) -> Surroundings {
+fn surroundings(config: &Config, platform: &Platform) -> Surroundings {
     Surroundings {
         clock: Arc::clone(&platform.clock),
         random: Arc::clone(&platform.random),
         key_store: Arc::clone(&platform.key_store),
         signer: platform.signer.clone(),
+        disk: Arc::clone(&platform.disk),
+        ballast_bytes: config.ballast_bytes,
     }
 }
 

@@ -41,6 +41,9 @@ impl SnapTrak {
         let report = self.sync_client()?.run_window(&granted, cancel, &Watched(progress))?;
         // The window may have accepted a newer bundle: captures made from now on use its keys.
         self.use_recipients_of_stored_trust()?;
+        if report.verified > 0 {
+            self.keep_quota_after_sync();
+        }
         Ok(report)
     }
 

@@ -39,6 +39,13 @@ impl Store {
     /// Takes in everything that `source` gives. Returns when it is durable; on an error nothing of it remains.
     pub fn capture(&self, request: CaptureRequest, source: &mut dyn Read) -> Result<Captured, StoreError> {
         let request = request.checked()?;
+        let mut watched = self.watched(source);
+        let captured = self.capture_watched(request, &mut watched);
+        // What the source says of a full disk is ours.
+        if watched.stopped() { Err(StoreError::Full) } else { captured }
+    }
+
+    fn capture_watched(&self, request: CaptureRequest, source: &mut dyn Read) -> Result<Captured, StoreError> {
         let mut source = Source::start(source, head_bytes(request.kind))?;
         if source.is_empty() {
             return Err(StoreError::Refused { code: "empty" });
@@ -94,6 +101,7 @@ impl Store {
 
     fn capture_files(&self, draft: Draft, source: &mut Source<'_>) -> Result<Captured, StoreError> {
         let _held = self.hold()?;
+        self.require_room(source.head().len() as u64)?;
         let folder = self.layout().incoming_asset(draft.asset_id);
         layout::create_folder(&folder)?;
         let sealed = match self.seal_folder(&folder, &draft, source) {

@@ -1,4 +1,5 @@
-//! What can wait until nobody does: signing receipts, and moving finished assets from `incoming/` to `assets/`.
+//! What can wait until nobody does: signing receipts, moving finished assets from `incoming/` to `assets/`, and removing what
+//! a purge left.
 //!
 //! Owns the order of the chores and how much of them is done in one run. Each is a [`Chore`] of its own, and none of them
 //! knows the others.

@@ -52,6 +52,9 @@ pub enum StoreError {
     /// No room on the disk.
     #[error("no room on the disk")]
     Full,
+    /// The sealed bytes were purged: the server holds them.
+    #[error("the bytes are no longer on this device")]
+    Purged,
     /// There is no such thing in the store.
     #[error("there is no such {what}")]
     Missing {
@@ -159,6 +162,7 @@ impl From<StoreError> for QueueError {
             | StoreError::NotEmpty
             | StoreError::KeysLost
             | StoreError::KeysetMissing
+            | StoreError::Purged
             | StoreError::NewerSchema { .. }
             | StoreError::Refused { .. }
             | StoreError::Source { .. }

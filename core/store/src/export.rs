@@ -33,15 +33,18 @@ impl Store {
         let found = self.read(|connection| {
             rows::all(
                 connection,
-                "SELECT piece_index, sealed FROM piece WHERE asset_id = ?1 ORDER BY piece_index",
+                "SELECT piece_index, sealed, state = 'purged' FROM piece WHERE asset_id = ?1 ORDER BY piece_index",
                 [asset_id.as_bytes()],
-                |row| Ok((rows::small(row, 0)?, row.get::<_, Option<Vec<u8>>>(1)?)),
+                |row| Ok((rows::small(row, 0)?, row.get::<_, Option<Vec<u8>>>(1)?, row.get::<_, bool>(2)?)),
             )
         })?;
         if found.is_empty() {
             return Err(StoreError::Missing { what: "asset" });
         }
-        let piece = |(index, sealed): (u32, Option<Vec<u8>>)| ExportedPiece {
+        if found.iter().any(|(_, _, purged)| *purged) {
+            return Err(StoreError::Purged);
+        }
+        let piece = |(index, sealed, _): (u32, Option<Vec<u8>>, bool)| ExportedPiece {
             index,
             path: sealed.is_none().then(|| self.layout().find_in_asset(asset_id, &layout::piece_name(index))),
             sealed,

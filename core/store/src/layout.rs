@@ -51,6 +51,11 @@ impl Layout {
         self.root.join("lock")
     }
 
+    /// Holds nothing but room.
+    pub(crate) fn ballast(&self) -> PathBuf {
+        self.root.join("ballast")
+    }
+
     pub(crate) fn keyset_folder(&self) -> PathBuf {
         self.root.join("keyset")
     }

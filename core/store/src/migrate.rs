@@ -23,7 +23,7 @@ pub(crate) const LADDER: &[Migration] = &[
     },
     Migration {
         sql: include_str!("migrations/0002_never_lost.sql"),
-        sha256: "2c9e23eacd131840d48689dacbff7f751eed6874b70f7cabb526bf7237571c23",
+        sha256: "51f764937aff5d59c9d3a2f31cd446e919daf2c2ee306da778b15a255fd5ee91",
     },
 ];
 

@@ -6,17 +6,21 @@
 
 use crate::{
     Store, StoreError, Surroundings,
+    ballast::{self, Ballast},
     chores::{Move, Sign, StoreChores},
     connection::{self, Access},
     database_key,
     gate::Gate,
     intake::Intake,
     journal::Journal,
+    keep::Views,
     keys::Keys,
     keyset::{self, KeyEntry, Keyset},
     layout::Layout,
     lock::Lock,
-    migrate, queue,
+    migrate,
+    purge::Remove,
+    queue,
     readers::Readers,
     sealer::Sealer,
     session, setting,
@@ -41,7 +45,19 @@ impl Store {
         // Before the lock, whose file would otherwise be made in a folder that is none of ours.
         StoreFile::read(&layout.store_file())?;
         let lock = Lock::take(&layout.lock())?;
-        Self::open_locked(layout, surroundings, lock)
+        match Self::open_locked(layout.clone(), surroundings.clone(), lock) {
+            // Opening writes a little, for which there may be no room: looking and purging must work all the same.
+            Err(StoreError::Full) => {
+                let lock = Lock::take(&layout.lock())?;
+                if !ballast::remove(&layout) {
+                    return Err(StoreError::Full);
+                }
+                let store = Self::open_locked(layout, surroundings, lock)?;
+                store.inner.ballast.was_given_up();
+                Ok(store)
+            }
+            other => other,
+        }
     }
 
     pub(crate) fn open_locked(layout: Layout, surroundings: Surroundings, lock: Lock) -> Result<Self, StoreError> {
@@ -51,7 +67,8 @@ impl Store {
         let device_id = check_identity(&connection, &file)?;
         session::begin(&mut connection, &layout, file.generation_id)?;
         let keys = Arc::new(Keys::new(&background, surroundings.signer.clone())?);
-        let files = Arc::new(Files { layout: layout.clone(), changes: Mutex::new(()), rewrites: Mutex::new(()) });
+        let files = Arc::new(Files::new(layout.clone()));
+        let ballast = Ballast::new(layout.clone(), Arc::clone(&surroundings.disk), surroundings.ballast_bytes);
         let sealer = Arc::new(Sealer::new(Arc::clone(&keys), Arc::clone(&surroundings.random), device_id));
         let journal = Journal::new(layout.journal(), Arc::clone(&surroundings.clock), Arc::clone(&sealer));
         let (intake, gate) = (Arc::new(Intake::default()), Arc::new(Gate::default()));
@@ -59,6 +76,7 @@ impl Store {
             Box::new(Settle { intake: Arc::clone(&intake), sealer: Arc::clone(&sealer) }),
             Box::new(Sign(Arc::clone(&keys))),
             Box::new(Move(Arc::clone(&files))),
+            Box::new(Remove(Arc::clone(&files))),
             Box::new(EmptyLog::new(layout.database_log(), Arc::clone(&gate))),
             Box::new(GiveBack),
         ]);
@@ -72,6 +90,8 @@ impl Store {
                 sealer,
                 intake,
                 incoming_sync: SharedSync::new(),
+                ballast,
+                views: Views::default(),
                 surroundings,
                 lock: Mutex::new(Some(Arc::new(lock))),
             }),
@@ -79,6 +99,7 @@ impl Store {
         store.adopt_incoming()?;
         queue::void_leases(&store)?;
         store.read_unsettled(|connection| store.inner.intake.count(connection))?;
+        store.inner.ballast.make();
         Ok(store)
     }
 }

@@ -1,6 +1,6 @@
 //! Reading what was captured: random access over an asset's pieces, opening only the segments that are touched.
 
-use crate::{Store, StoreError, layout, rows};
+use crate::{Store, StoreError, in_use::Reading, layout, rows};
 use snaptrak_domain::{
     AssetId, Reason, ReasonCode,
     sealed_reader::{ReadError, SealedReader},
@@ -53,6 +53,7 @@ struct PieceRow {
     start: u64,
     bytes: u64,
     sealed_bytes: u64,
+    purged: bool,
 }
 
 /// The plaintext of one asset.
@@ -63,22 +64,34 @@ pub(crate) struct AssetReader {
     pieces: Vec<PieceRow>,
     bytes: u64,
     open: Option<(u32, PieceOpener<Sealed>)>,
+    /// The files stay while this lives.
+    _reading: Reading,
 }
 
 impl Store {
     /// Opens an asset for reading. The data key of an old capture needs the viewing key, which may need the person.
     pub fn reader(&self, asset_id: AssetId) -> Result<Box<dyn SealedReader>, StoreError> {
+        // Before the rows are looked at: a purge either sees this reader, or this reader sees the purge.
+        let reading = self.inner.files.in_use.enter(asset_id);
         let pieces = self.piece_rows(asset_id)?;
         let data_key = self.data_key(asset_id)?;
         let bytes = pieces.last().map_or(0, |piece| piece.start + piece.bytes);
-        Ok(Box::new(AssetReader { store: self.clone(), asset_id, data_key, pieces, bytes, open: None }))
+        Ok(Box::new(AssetReader {
+            store: self.clone(),
+            asset_id,
+            data_key,
+            pieces,
+            bytes,
+            open: None,
+            _reading: reading,
+        }))
     }
 
     fn piece_rows(&self, asset_id: AssetId) -> Result<Vec<PieceRow>, StoreError> {
         let mut pieces = self.read(|connection| {
             rows::all(
                 connection,
-                "SELECT piece_index, bytes, sealed_bytes FROM piece WHERE asset_id = ?1 ORDER BY piece_index",
+                "SELECT piece_index, bytes, sealed_bytes, state = 'purged' FROM piece WHERE asset_id = ?1 ORDER BY piece_index",
                 [asset_id.as_bytes()],
                 |row| {
                     Ok(PieceRow {
@@ -86,12 +99,16 @@ impl Store {
                         start: 0,
                         bytes: rows::count(row, 1)?,
                         sealed_bytes: rows::count(row, 2)?,
+                        purged: row.get(3)?,
                     })
                 },
             )
         })?;
         if pieces.is_empty() {
             return Err(StoreError::Missing { what: "asset" });
+        }
+        if pieces.iter().any(|piece| piece.purged) {
+            return Err(StoreError::Purged);
         }
         let mut start = 0;
         for piece in &mut pieces {

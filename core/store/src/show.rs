@@ -1,7 +1,7 @@
 //! One capture with everything that hangs on it.
 
 use crate::{
-    Store, StoreError, layout,
+    Store, StoreError, keep, layout,
     queue::{outgoing, step_row},
     rows,
 };
@@ -17,6 +17,8 @@ use std::path::PathBuf;
 pub struct CaptureDetail {
     /// Its metadata.
     pub metadata: CaptureMetadata,
+    /// Whether its bytes are to stay on this device.
+    pub pinned: bool,
     /// Its assets, the original first.
     pub assets: Vec<AssetDetail>,
     /// What was found in it.
@@ -132,6 +134,7 @@ pub(crate) fn detail(connection: &Connection, capture_id: CaptureId) -> Result<C
     });
     Ok(CaptureDetail {
         metadata,
+        pinned: keep::is_pinned(connection, capture_id)?,
         assets,
         findings: outgoing::findings(connection, capture_id)?,
         steps: steps.collect(),

@@ -2,8 +2,11 @@
 
 use crate::{
     StoreError,
+    ballast::Ballast,
+    in_use::InUse,
     intake::Intake,
     journal::{Entry, Lines},
+    keep::Views,
     keys::Keys,
     layout::Layout,
     lock::Lock,
@@ -13,10 +16,10 @@ use crate::{
     writer::Writer,
 };
 use rusqlite::{Connection, Transaction};
-use snaptrak_domain::{Clock, DeviceId, KeyStore, Random, Secret, Signer, queue_store};
-use std::sync::{Arc, Mutex, MutexGuard};
+use snaptrak_domain::{Clock, DeviceId, Disk, KeyStore, Random, Secret, Signer, queue_store};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// What a store is given from outside: time, chance, the platform's keys.
+/// What a store is given from outside: time, chance, the platform's keys, the disk.
 #[derive(Clone)]
 pub struct Surroundings {
     /// Time.
@@ -27,6 +30,10 @@ pub struct Surroundings {
     pub key_store: Arc<dyn KeyStore>,
     /// Signs receipts; `None`: a software key of the keyset, and receipts say so.
     pub signer: Option<Arc<dyn Signer>>,
+    /// Says how much room is left.
+    pub disk: Arc<dyn Disk>,
+    /// Room that the store holds for a purge on a full disk; 0: none.
+    pub ballast_bytes: u64,
 }
 
 /// An open store. Clones are handles of the same one; calls block and may come from any thread.
@@ -44,9 +51,31 @@ pub(crate) struct Files {
     /// Held while an envelope is read, changed and written back, in a file or in a row. Taken before `changes`, never by the
     /// writer.
     pub(crate) rewrites: Mutex<()>,
+    /// Held while purged files are removed, for as long as one purge takes; taken before all others. The writer's chores only
+    /// try.
+    removals: Mutex<()>,
+    pub(crate) in_use: Arc<InUse>,
 }
 
 impl Files {
+    pub(crate) fn new(layout: Layout) -> Self {
+        Self {
+            layout,
+            changes: Mutex::new(()),
+            rewrites: Mutex::new(()),
+            removals: Mutex::new(()),
+            in_use: Arc::new(InUse::default()),
+        }
+    }
+
+    pub(crate) fn remove_alone(&self) -> MutexGuard<'_, ()> {
+        self.removals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn try_remove_alone(&self) -> Option<MutexGuard<'_, ()>> {
+        self.removals.try_lock().ok()
+    }
+
     pub(crate) fn change(&self) -> MutexGuard<'_, ()> {
         self.changes.lock().expect("no one panics while holding this lock")
     }
@@ -66,6 +95,8 @@ pub(crate) struct Inner {
     pub(crate) sealer: Arc<Sealer>,
     pub(crate) intake: Arc<Intake>,
     pub(crate) incoming_sync: SharedSync,
+    pub(crate) ballast: Ballast,
+    pub(crate) views: Views,
     pub(crate) surroundings: Surroundings,
     /// Shared with every capture and recording that is under way: closing frees the lock when the last of them has ended, so
     /// that no other owner finds a folder in `incoming/` that someone still writes to.
@@ -83,6 +114,7 @@ impl Store {
         let result = self.inner.writer.close();
         self.inner.readers.close();
         self.inner.keys.forget();
+        self.inner.ballast.restore();
         self.inner.lock.lock().expect("no one panics while holding this lock").take();
         result
     }
@@ -168,6 +200,10 @@ impl Store {
 
     pub(crate) fn random(&self) -> &dyn Random {
         self.inner.surroundings.random.as_ref()
+    }
+
+    pub(crate) fn disk(&self) -> &dyn Disk {
+        self.inner.surroundings.disk.as_ref()
     }
 
     pub(crate) fn layout(&self) -> &Layout {

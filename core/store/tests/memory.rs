@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use snaptrak_store::{CaptureRequest, Store, Surroundings};
-use snaptrak_testkit::{FakeClock, FixedKeyStore, SeededRandom};
+use snaptrak_testkit::{FakeClock, FakeDisk, FixedKeyStore, SeededRandom};
 use std::{
     alloc::{GlobalAlloc, Layout, System},
     io::Read,
@@ -57,6 +57,8 @@ fn seventy_mebibytes_pass_through_less_than_two() {
         random: Arc::new(SeededRandom::new(1)),
         key_store: Arc::new(FixedKeyStore::new([7; 32])),
         signer: None,
+        disk: Arc::new(FakeDisk::default()),
+        ballast_bytes: 0,
     };
     let store = Store::create(&folder.path().join("store"), surroundings).unwrap();
     let capture = || store.capture(CaptureRequest::default(), &mut std::io::repeat(0x2a).take(LENGTH)).unwrap();

@@ -36,8 +36,14 @@ pub(crate) fn measure(folder: &Path, rounds: usize, only: &str) -> Result<Answer
 /// A new store with the operating system's clock and chance, as an app has it, and a key store that costs nothing.
 fn new_store(folder: &Path) -> Result<Store, Box<dyn Error>> {
     let platform = Platform::system(Arc::new(FixedKeyStore::new([7; 32])));
-    let surroundings =
-        Surroundings { clock: platform.clock, random: platform.random, key_store: platform.key_store, signer: None };
+    let surroundings = Surroundings {
+        clock: platform.clock,
+        random: platform.random,
+        key_store: platform.key_store,
+        signer: None,
+        disk: platform.disk,
+        ballast_bytes: 0,
+    };
     Ok(Store::create(folder, surroundings)?)
 }
 

@@ -5,7 +5,7 @@ use ring::{
     digest,
 };
 use snaptrak_domain::{
-    BootId, Clock, KeyClass, KeyStore, KeyStoreError, MonotonicMs, Random, RandomError, Secret, UnixMs, WallTime,
+    BootId, Clock, Disk, KeyClass, KeyStore, KeyStoreError, MonotonicMs, Random, RandomError, Secret, UnixMs, WallTime,
     key_store::WrappedKeys,
 };
 use std::sync::{
@@ -139,6 +139,25 @@ impl FixedKeyStore {
 
     fn check(&self, class: KeyClass) -> Result<(), KeyStoreError> {
         self.of(class).lock().expect("tests do not poison it").clone().map_or(Ok(()), Err)
+    }
+}
+
+/// A disk with as much room as a test says; without a word, no one knows how much.
+#[derive(Debug, Default)]
+pub struct FakeDisk {
+    free_bytes: Mutex<Option<u64>>,
+}
+
+impl FakeDisk {
+    /// From now on there is so much room, or nobody knows.
+    pub fn set_free_bytes(&self, bytes: Option<u64>) {
+        *self.free_bytes.lock().expect("tests do not poison it") = bytes;
+    }
+}
+
+impl Disk for FakeDisk {
+    fn free_bytes(&self, _: &std::path::Path) -> Option<u64> {
+        *self.free_bytes.lock().expect("tests do not poison it")
     }
 }
 

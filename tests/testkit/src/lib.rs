@@ -5,4 +5,4 @@ pub mod fakes;
 pub mod memory_queue;
 pub mod queue_conformance;
 
-pub use fakes::{FAKE_START_MS, FakeClock, FixedKeyStore, SeededRandom};
+pub use fakes::{FAKE_START_MS, FakeClock, FakeDisk, FixedKeyStore, SeededRandom};

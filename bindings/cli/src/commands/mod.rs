@@ -9,6 +9,8 @@ pub(crate) mod export_key;
 pub(crate) mod init;
 pub(crate) mod list;
 pub(crate) mod note;
+pub(crate) mod pin;
+pub(crate) mod purge;
 pub(crate) mod record;
 pub(crate) mod rotate_keys;
 pub(crate) mod show;
@@ -47,6 +49,9 @@ pub(crate) fn run(arguments: &Arguments, output: &Output) -> Result<Exit, Error>
         Command::Why(arguments) => why::run(arguments, globals, output),
         Command::Analyse(arguments) => analyse::run(arguments, globals, output),
         Command::Sync(arguments) => sync::run(arguments, globals, output),
+        Command::Purge(arguments) => purge::run(arguments, globals, output),
+        Command::Pin(arguments) => pin::run(true, arguments, globals, output),
+        Command::Unpin(arguments) => pin::run(false, arguments, globals, output),
         Command::Verify => verify::run(globals, output),
         Command::RotateKeys(arguments) => rotate_keys::run(arguments, globals, output),
         Command::ExportKey(arguments) => export_key::run(arguments, globals, output),

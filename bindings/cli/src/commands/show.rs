@@ -18,6 +18,8 @@ pub(crate) struct Arguments {
 struct Shape {
     id: CaptureId,
     metadata: CaptureMetadata,
+    /// Its bytes are to stay on this device.
+    pinned: bool,
     assets: Vec<AssetShape>,
     findings: Vec<FindingShape>,
     steps: Vec<StepShape>,
@@ -37,7 +39,7 @@ struct AssetShape {
 #[derive(Serialize)]
 struct PieceShape {
     index: u32,
-    /// The sealed file; absent for a note, whose piece is a row.
+    /// The sealed file; absent for a note, whose piece is a row, and once purged.
     path: Option<String>,
     bytes: u64,
     sha256: Sha256Digest,
@@ -76,6 +78,7 @@ fn shape(detail: CaptureDetail) -> Shape {
     Shape {
         id: detail.metadata.capture_id,
         metadata: detail.metadata,
+        pinned: detail.pinned,
         assets: detail.assets.into_iter().map(asset).collect(),
         findings: detail.findings.into_iter().map(finding).collect(),
         steps: detail.steps.into_iter().map(step).collect(),

@@ -2,7 +2,7 @@
 
 use crate::{error::Error, exit::Exit, globals::Globals, human, output::Output, session, words as sentences};
 use serde::Serialize;
-use snaptrak::{AssetState, CaptureId, ParkedStep, ReasonCode, StepKind, StoreStatus};
+use snaptrak::{AssetState, CaptureId, Forecast, ParkedStep, ReasonCode, StepKind, StoreStatus};
 use std::collections::BTreeMap;
 
 #[derive(Serialize)]
@@ -12,7 +12,16 @@ struct Shape {
     waiting_bytes: u64,
     oldest_ms: Option<i64>,
     parked: Vec<Parked>,
+    /// Absent where nobody knows how much is free.
+    room: Option<Room>,
     store: StoreShape,
+}
+
+#[derive(Serialize)]
+struct Room {
+    photos: u64,
+    bytes: u64,
+    low: bool,
 }
 
 #[derive(Serialize)]
@@ -30,18 +39,19 @@ struct StoreShape {
 }
 
 pub(crate) fn run(globals: &Globals, output: &Output) -> Result<Exit, Error> {
-    let status = session::with_store(globals, output, |sdk| Ok(sdk.status()?))?;
-    output.result("snaptrak.status/1", &shape(status), words)?;
+    let (status, forecast) = session::with_store(globals, output, |sdk| Ok((sdk.status()?, sdk.forecast()?)))?;
+    output.result("snaptrak.status/1", &shape(status, forecast), words)?;
     Ok(Exit::Done)
 }
 
-fn shape(status: StoreStatus) -> Shape {
+fn shape(status: StoreStatus, forecast: Option<Forecast>) -> Shape {
     Shape {
         by_state: status.by_state,
         waiting: status.waiting,
         waiting_bytes: status.waiting_bytes,
         oldest_ms: status.oldest.map(|moment| moment.0),
         parked: status.parked.iter().map(parked).collect(),
+        room: forecast.map(|room| Room { photos: room.photos, bytes: room.bytes, low: room.low }),
         store: StoreShape {
             schema_version: status.schema_version,
             cipher_version: status.cipher_version,
@@ -80,6 +90,10 @@ fn words(shape: &Shape) -> String {
             })
             .collect();
         lines.push(format!("\n{}", human::table(["SET ASIDE", "STEP", "BECAUSE"], &rows)));
+    }
+    if let Some(room) = &shape.room {
+        let low = if room.low { "; room is low: `snaptrak purge` frees what the server signed for" } else { "" };
+        lines.push(format!("\nroom for {} more photos ({}){low}", room.photos, human::size(room.bytes)));
     }
     let store = &shape.store;
     lines.push(format!(

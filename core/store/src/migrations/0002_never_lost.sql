@@ -54,6 +54,9 @@ CREATE TABLE keep (
     viewed_ms  INTEGER                                               -- [stays] when it was last viewed
 ) STRICT, WITHOUT ROWID;
 
+-- What a purge may look at, oldest first: a store of a million notes has nothing to free.
+CREATE INDEX asset_to_drop ON asset (rendition, capture_id) WHERE state = 'verified' AND envelope IS NULL;
+
 -- A file in `assets/` is deleted only by a row of this table.
 CREATE TABLE tombstone (
     asset_id    BLOB NOT NULL REFERENCES asset (id),

@@ -2,7 +2,7 @@
 
 use crate::{CaptureRequest, Captured, Store, StoreError, Surroundings};
 use snaptrak_domain::AssetId;
-use snaptrak_testkit::{FakeClock, FixedKeyStore, SeededRandom};
+use snaptrak_testkit::{FakeClock, FakeDisk, FixedKeyStore, SeededRandom};
 use std::{
     path::{Path, PathBuf},
     sync::{
@@ -17,6 +17,7 @@ pub(crate) struct World {
     pub(crate) path: PathBuf,
     pub(crate) clock: Arc<FakeClock>,
     pub(crate) key_store: Arc<FixedKeyStore>,
+    pub(crate) disk: Arc<FakeDisk>,
     seed: AtomicU64,
 }
 
@@ -33,6 +34,7 @@ impl World {
             _folder: folder,
             clock: Arc::new(FakeClock::new()),
             key_store: Arc::new(FixedKeyStore::new([7; 32])),
+            disk: Arc::new(FakeDisk::default()),
             seed: AtomicU64::new(seed),
         }
     }
@@ -44,6 +46,8 @@ impl World {
             random: Arc::new(SeededRandom::new(self.seed.fetch_add(1, Ordering::SeqCst))),
             key_store: self.key_store.clone(),
             signer: None,
+            disk: self.disk.clone(),
+            ballast_bytes: 0,
         }
     }
 

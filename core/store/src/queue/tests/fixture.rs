@@ -13,7 +13,7 @@ use snaptrak_domain::{
 };
 use snaptrak_seal::{DataKey, SealedPiece};
 use snaptrak_testkit::{
-    FakeClock, FixedKeyStore, SeededRandom,
+    FakeClock, FakeDisk, FixedKeyStore, SeededRandom,
     queue_conformance::{Added, QueueUnderTest},
 };
 use std::{fs::File, path::Path, sync::Arc};
@@ -101,7 +101,14 @@ fn piece(folder: &Path, index: u32, sealed_bytes: u64) -> SealedPiece {
 }
 
 fn surroundings(clock: &Arc<FakeClock>, key_store: &Arc<FixedKeyStore>, random: &Arc<SeededRandom>) -> Surroundings {
-    Surroundings { clock: clock.clone(), random: random.clone(), key_store: key_store.clone(), signer: None }
+    Surroundings {
+        clock: clock.clone(),
+        random: random.clone(),
+        key_store: key_store.clone(),
+        signer: None,
+        disk: Arc::new(FakeDisk::default()),
+        ballast_bytes: 0,
+    }
 }
 
 impl QueueUnderTest for Fixture {

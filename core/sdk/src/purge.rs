@@ -1,0 +1,38 @@
+//! Making room: bytes that the server signed for go from this device, and what is pinned stays.
+
+use crate::{Error, SnapTrak};
+use snaptrak_domain::CaptureId;
+use snaptrak_store::PurgeRequest;
+
+pub use snaptrak_store::{KeptCapture, PurgeReport};
+
+/// What [`SnapTrak::purge`] shall remove.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PurgeOptions {
+    /// These captures; none: every one that may go, oldest first.
+    pub captures: Vec<CaptureId>,
+    /// Stop when so many bytes are free; `None`: all that may go.
+    pub to_free_bytes: Option<u64>,
+}
+
+impl SnapTrak {
+    /// Removes the bytes of captures that the server signed for. Metadata, receipts, findings and thumbnails stay, and the
+    /// capture is listed as `purged`.
+    ///
+    /// What is not verified, is pinned or is being read stays, and the report says so. Captures whose receipt is not in their
+    /// envelope yet need the viewing key: call [`SnapTrak::unlock`] before. Works on a disk that is full to the last byte.
+    pub fn purge(&self, options: PurgeOptions) -> Result<PurgeReport, Error> {
+        let PurgeOptions { captures, to_free_bytes } = options;
+        Ok(self.inner.store.purge(&PurgeRequest { captures, to_free_bytes })?)
+    }
+
+    /// Keeps the bytes of a capture on this device, whatever the quota says. Twice is no error.
+    pub fn pin(&self, id: CaptureId) -> Result<(), Error> {
+        Ok(self.inner.store.set_pinned(id, true)?)
+    }
+
+    /// Lets the bytes of a capture go again when room is needed.
+    pub fn unpin(&self, id: CaptureId) -> Result<(), Error> {
+        Ok(self.inner.store.set_pinned(id, false)?)
+    }
+}
