@@ -67,6 +67,10 @@ pub(crate) enum Command {
     ExportKey(commands::export_key::Arguments),
     /// Give the store new keys; captures stay readable and no sealed byte of them is written again
     RotateKeys(commands::rotate_keys::Arguments),
+    /// Bring back what the folder of a store still holds: without its database, its keyset, or half of itself
+    Recover(commands::recover::Arguments),
+    /// Export a store for the organisation's recovery key, or import what was exported
+    Bundle(commands::bundle::Arguments),
     /// Print a completion script for a shell
     Completions(commands::completions::Arguments),
 }
@@ -97,6 +101,8 @@ impl Arguments {
             | Command::Verify
             | Command::ExportKey(_)
             | Command::RotateKeys(_)
+            | Command::Recover(_)
+            | Command::Bundle(_)
             | Command::Completions(_) => false,
         };
         match (lines, self.globals.json) {

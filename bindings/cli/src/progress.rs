@@ -61,6 +61,7 @@ impl Progress for Bar {
             Phase::Analysing => ("analysing", false),
             Phase::Sending => ("sending", true),
             Phase::Verifying => ("waiting for receipts", false),
+            Phase::Recovering => ("recovering", false),
         };
         if in_bytes && event.bytes_total > 0 {
             self.bar.set_style(style("{spinner} {msg} {wide_bar} {binary_bytes}/{binary_total_bytes} {eta}"));

@@ -17,7 +17,8 @@ pub(crate) fn with_store<T>(
     output: &Output,
     work: impl FnOnce(&SnapTrak) -> Result<T, Error>,
 ) -> Result<T, Error> {
-    let sdk = SnapTrak::open(config(globals)?, platform(globals, output)?)?;
+    let (config, platform) = parts(globals, store_folder(globals)?, output)?;
+    let sdk = SnapTrak::open(config, platform)?;
     let worked = work(&sdk);
     if let Err(error) = sdk.close() {
         output.warn(&format!("the store did not close cleanly: {}; what was reported is safe", error.message()));
@@ -27,7 +28,8 @@ pub(crate) fn with_store<T>(
 
 /// Makes the store.
 pub(crate) fn create_store(globals: &Globals, output: &Output) -> Result<(), Error> {
-    let sdk = SnapTrak::create(config(globals)?, platform(globals, output)?)?;
+    let (config, platform) = parts(globals, store_folder(globals)?, output)?;
+    let sdk = SnapTrak::create(config, platform)?;
     Ok(sdk.close()?)
 }
 
@@ -39,9 +41,14 @@ pub(crate) fn store_folder(globals: &Globals) -> Result<&Path, Error> {
         .ok_or_else(|| Error::usage("no store was named", "give --store DIR, or set SNAPTRAK_STORE"))
 }
 
-fn config(globals: &Globals) -> Result<Config, Error> {
+/// What an instance on the store in `folder` is made of.
+pub(crate) fn parts(globals: &Globals, folder: &Path, output: &Output) -> Result<(Config, Platform), Error> {
+    Ok((config(globals, folder)?, platform(globals, output)?))
+}
+
+fn config(globals: &Globals, folder: &Path) -> Result<Config, Error> {
     let caches = runtime_files::caches();
-    let mut config = Config::new(store_folder(globals)?);
+    let mut config = Config::new(folder);
     config.models = globals.models.clone().or_else(|| runtime_files::models(&caches));
     config.runtime_library = globals.runtime_library.clone().or_else(|| runtime_files::runtime_library(&caches));
     config.quota_bytes = globals.quota_bytes;

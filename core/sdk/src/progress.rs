@@ -9,6 +9,8 @@ pub enum Phase {
     Sending,
     /// The server checks what it has.
     Verifying,
+    /// A store is brought back.
+    Recovering,
 }
 
 /// How far it is.

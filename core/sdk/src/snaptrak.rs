@@ -111,7 +111,7 @@ fn is_absent_or_empty(folder: &Path) -> bool {
     }
 }
 
-fn surroundings(config: &Config, platform: &Platform) -> Surroundings {
+pub(crate) fn surroundings(config: &Config, platform: &Platform) -> Surroundings {
     Surroundings {
         clock: Arc::clone(&platform.clock),
         random: Arc::clone(&platform.random),
@@ -123,7 +123,7 @@ fn surroundings(config: &Config, platform: &Platform) -> Surroundings {
 }
 
 /// A store that is there already is another answer than a folder that holds something else.
-fn not_created(error: StoreError, folder: &Path) -> Error {
+pub(crate) fn not_created(error: StoreError, folder: &Path) -> Error {
     if matches!(error, StoreError::NotEmpty) && folder.join("store.json").exists() {
         return Error::new(ErrorCode::StoreExists, "there is a store in this folder already");
     }

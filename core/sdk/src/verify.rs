@@ -44,7 +44,7 @@ impl SnapTrak {
     /// Checks every receipt offline. What is not yet signed or countersigned is counted, not a failure.
     pub fn verify(&self) -> Result<VerifyReport, Error> {
         let store = &self.inner.store;
-        let device_key = store.signing_public_key();
+        let device_keys = store.device_keys()?;
         let trusted = self.stored_trust()?;
         let mut report = VerifyReport::default();
         let mut links = Vec::new();
@@ -55,7 +55,7 @@ impl SnapTrak {
             after = last.sequence;
             for receipt in &batch {
                 report.receipts += 1;
-                match check(receipt, &device_key, trusted.as_ref(), &mut report) {
+                match check(receipt, &device_keys, trusted.as_ref(), &mut report) {
                     Ok(link) => links.push(link),
                     Err(code) => report.fail(receipt, code),
                 }
@@ -77,7 +77,7 @@ impl VerifyReport {
 /// Checks one receipt, counts what holds, and answers its link of the chain or what does not hold.
 fn check(
     receipt: &StoredReceipt,
-    device_key: &[u8; 65],
+    device_keys: &[[u8; 65]],
     trusted: Option<&TrustBody>,
     report: &mut VerifyReport,
 ) -> Result<ChainLink, &'static str> {
@@ -91,7 +91,9 @@ fn check(
         if read.payload_sha256() != payload_sha256 {
             return Err("signed_payload_differs");
         }
-        read.verify(device_key).map_err(|_| "signature_invalid")?;
+        // A recovery without the old keyset has given the device another key; the receipts of before name the former one.
+        let key = device_keys.iter().find(|key| sha256(key.as_slice()) == read.key_id()).ok_or("device_key_unknown")?;
+        read.verify(key).map_err(|_| "signature_invalid")?;
         report.signed += 1;
     }
     if let Some(countersigned) = &receipt.countersigned {
@@ -124,7 +126,7 @@ mod tests {
         let store = &instance.inner.store;
         store.sign_pending().unwrap();
         let receipts = store.receipts(0, 2).unwrap();
-        let key = store.signing_public_key();
+        let key = store.device_keys().unwrap();
         let mut report = VerifyReport::default();
         assert!(receipts.iter().all(|receipt| check(receipt, &key, None, &mut report).is_ok()));
         assert_eq!(report.signed, 2);

@@ -131,6 +131,12 @@ impl UntrustedCountersignature {
         Ok(Self { message, claims })
     }
 
+    /// What the server is said to state, not vouched for yet.
+    #[must_use]
+    pub fn claims(&self) -> &CountersignClaims {
+        &self.claims
+    }
+
     /// Which countersign key of the trust bundle is said to have signed.
     #[must_use]
     pub fn key_id(&self) -> Sha256Digest {

@@ -156,7 +156,7 @@ pub(crate) fn remove_empty(connection: &Connection, asset_id: AssetId) -> Result
     Ok(())
 }
 
-fn insert_capture(connection: &Connection, metadata: &CaptureMetadata) -> Result<(), StoreError> {
+pub(crate) fn insert_capture(connection: &Connection, metadata: &CaptureMetadata) -> Result<(), StoreError> {
     rows::change(
         connection,
         "INSERT INTO capture (id, number, kind, created_ms, metadata)

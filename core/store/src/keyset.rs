@@ -136,7 +136,10 @@ pub(crate) fn write(layout: &Layout, keyset: &Keyset, key_store: &dyn KeyStore) 
         sealed: STANDARD.encode(&wrapped.sealed),
     };
     let path = layout.keyset(class);
-    if let Some(current) = layout::read_small(&path, FILE_BYTES_MAX, "keyset")? {
+    // A damaged file does not take the place of the previous generation, which may be the only one that opens.
+    if let Found::Whole { .. } = read_file(&path, class)?
+        && let Some(current) = layout::read_small(&path, FILE_BYTES_MAX, "keyset")?
+    {
         layout::replace_file(&previous(layout, class), &current)?;
     }
     layout::replace_file(&path, &serde_json::to_vec(&file).expect("words, numbers and texts always have JSON"))

@@ -47,6 +47,16 @@ impl Layout {
         self.root.join("session.json")
     }
 
+    /// A folder that recovery makes holds this file until it holds `store.json`.
+    pub(crate) fn recovering(&self) -> PathBuf {
+        self.root.join("recovering")
+    }
+
+    /// What recovery found, until it was told.
+    pub(crate) fn recovered(&self) -> PathBuf {
+        self.root.join("recovered.json")
+    }
+
     pub(crate) fn lock(&self) -> PathBuf {
         self.root.join("lock")
     }

@@ -35,6 +35,7 @@ mod reader;
 mod readers;
 mod receipts;
 mod recording;
+mod recover;
 mod request;
 mod rotate;
 mod rows;
@@ -63,6 +64,9 @@ pub use list::Page;
 pub use purge::{KEPT_LISTED_MAX, KeptCapture, PurgeReport, PurgeRequest};
 pub use receipts::StoredReceipt;
 pub use recording::{PieceDone, Recording};
+pub use recover::{
+    BundleReport, InPlace, RecoverReport, Recovery, Unpacked, Unreadable, UnreadableCode, export_bundle, unpack_bundle,
+};
 pub use request::{CaptureRequest, Captured};
 pub use show::{AssetDetail, CaptureDetail, PieceDetail, StepDetail};
 pub use space::{Forecast, SystemDisk};

@@ -3,7 +3,7 @@
 use crate::{
     Store, StoreError,
     journal::{Base64, Entry, Lines},
-    rows,
+    recover, rows, setting,
     writer::WriteSide,
 };
 use rusqlite::{Connection, params};
@@ -174,6 +174,18 @@ impl Store {
     /// The key that signs this store's receipts: SEC1 uncompressed point.
     pub fn signing_public_key(&self) -> [u8; 65] {
         self.inner.keys.signer.public_key()
+    }
+
+    /// Every key that may have signed a receipt of this store, the present one last: a recovery without the old keyset has
+    /// given it a new one.
+    pub fn device_keys(&self) -> Result<Vec<[u8; 65]>, StoreError> {
+        let present = self.signing_public_key();
+        let known: Vec<recover::DeviceKey> =
+            self.read(|connection| setting::read(connection, setting::DEVICE_KEYS))?.unwrap_or_default();
+        let mut keys: Vec<[u8; 65]> = known.iter().filter_map(recover::DeviceKey::point).collect();
+        keys.retain(|key| *key != present);
+        keys.push(present);
+        Ok(keys)
     }
 
     /// SHA-256 of the device's public media key: what its wraps name.

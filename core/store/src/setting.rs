@@ -13,6 +13,9 @@ pub(crate) const DEVICE_ID: &str = "device_id";
 /// How often the store was opened; its second copy is a file, see `session`.
 pub(crate) const SESSION: &str = "session";
 
+/// Public keys with which this store's receipts were signed before its present one, after a recovery without the old keys.
+pub(crate) const DEVICE_KEYS: &str = "device_keys";
+
 /// Reads a value.
 pub(crate) fn read<T: DeserializeOwned>(connection: &Connection, name: &str) -> Result<Option<T>, StoreError> {
     let text: Option<String> =

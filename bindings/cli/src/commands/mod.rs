@@ -2,6 +2,7 @@
 
 pub(crate) mod analyse;
 pub(crate) mod annotate;
+pub(crate) mod bundle;
 pub(crate) mod capture;
 pub(crate) mod completions;
 pub(crate) mod enrol;
@@ -12,6 +13,7 @@ pub(crate) mod note;
 pub(crate) mod pin;
 pub(crate) mod purge;
 pub(crate) mod record;
+pub(crate) mod recover;
 pub(crate) mod rotate_keys;
 pub(crate) mod show;
 pub(crate) mod sign_out;
@@ -55,6 +57,8 @@ pub(crate) fn run(arguments: &Arguments, output: &Output) -> Result<Exit, Error>
         Command::Verify => verify::run(globals, output),
         Command::RotateKeys(arguments) => rotate_keys::run(arguments, globals, output),
         Command::ExportKey(arguments) => export_key::run(arguments, globals, output),
+        Command::Recover(arguments) => recover::run(arguments, globals, output),
+        Command::Bundle(arguments) => bundle::run(arguments, globals, output),
         Command::Completions(arguments) => completions::run(arguments, output),
     }
 }

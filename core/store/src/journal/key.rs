@@ -5,7 +5,12 @@
 //! written down in `core/seal/README.md`.
 
 use super::{base64_text::Base64, line::SealedLine};
-use crate::{StoreError, envelopes::wrap_failed, keys::Keys, sealer::Sealer};
+use crate::{
+    StoreError,
+    envelopes::wrap_failed,
+    keys::Keys,
+    sealer::{Known, Sealer},
+};
 use ring::{
     aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
     hkdf::{HKDF_SHA256, Salt},
@@ -40,25 +45,38 @@ impl KeyLine {
         let random = sealer.random.as_ref();
         let (id, key) = (AssetId::new(now, random)?, DataKey::generate(random)?);
         let device = sealer.keys.seal_small(&device_purpose(id), &Secret::new(key.expose().to_vec()), random)?;
-        let known = sealer.known();
+        let line = Self::wrap(id, &key, device, sealer, &sealer.known())?;
+        Ok((line, LineKey::new(id, &key)))
+    }
+
+    /// The line of the same key for these recipients; `None` where this device does not open it.
+    pub(crate) fn wrapped_for(&self, sealer: &Sealer, known: &Known) -> Result<Option<Self>, StoreError> {
+        let Some(key) = self.data_key(&sealer.keys) else { return Ok(None) };
+        Self::wrap(self.id, &key, self.device.0.clone(), sealer, known).map(Some)
+    }
+
+    fn wrap(id: AssetId, key: &DataKey, device: Vec<u8>, sealer: &Sealer, known: &Known) -> Result<Self, StoreError> {
+        let random = sealer.random.as_ref();
         let media = sealer.keys.media_public();
-        let mut wraps = vec![Wrap::seal(&key, &media, Recipient::Device, id, random).map_err(wrap_failed)?];
+        let mut wraps = vec![Wrap::seal(key, &media, Recipient::Device, id, random).map_err(wrap_failed)?];
         for one in &known.wrappable {
-            wraps.push(Wrap::seal(&key, &one.public, one.recipient, id, random).map_err(wrap_failed)?);
+            wraps.push(Wrap::seal(key, &one.public, one.recipient, id, random).map_err(wrap_failed)?);
         }
         let organisation_id = known.wrappable.first().map(|one| one.organisation_id);
-        let line = Self { format: FORMAT.to_owned(), id, device: Base64(device), wraps, organisation_id };
-        Ok((line, LineKey::new(id, &key)))
+        Ok(Self { format: FORMAT.to_owned(), id, device: Base64(device), wraps, organisation_id })
     }
 
     /// The key by the device's own `token` key; `None`: another device's, or damaged.
     pub(crate) fn open_here(&self, keys: &Keys) -> Option<LineKey> {
+        Some(LineKey::new(self.id, &self.data_key(keys)?))
+    }
+
+    fn data_key(&self, keys: &Keys) -> Option<DataKey> {
         let key = keys.open_small(&device_purpose(self.id), &self.device.0).ok()?;
-        Some(LineKey::new(self.id, &DataKey::from_bytes(key.expose().try_into().ok()?)))
+        Some(DataKey::from_bytes(key.expose().try_into().ok()?))
     }
 
     /// The key by a private key of anyone whom it is wrapped for: the device's `media` key, the organisation's, recovery.
-    #[allow(dead_code, reason = "what reads the journal is recovery")]
     pub(crate) fn open_with(&self, private: &RecipientPrivateKey) -> Result<LineKey, WrapError> {
         let mut answer = WrapError::DoesNotOpen;
         for wrap in &self.wraps {
@@ -110,7 +128,6 @@ impl LineKey {
     }
 
     /// What a sealed line of this key says; `None`: damaged, moved, or of another key.
-    #[allow(dead_code, reason = "what reads the journal is recovery")]
     pub(crate) fn open(&self, line: &SealedLine) -> Option<Vec<u8>> {
         let (nonce, body) = line.sealed.0.split_at_checked(NONCE_LEN)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;

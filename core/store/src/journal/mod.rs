@@ -24,7 +24,7 @@ pub(crate) use entry::Entry;
 pub(crate) use line::{Line, Lines};
 
 use crate::{StoreError, layout, sealer::Known, sealer::Sealer};
-use key::{KeyLine, LineKey};
+pub(crate) use key::{KeyLine, LineKey};
 use line::{NewLine, SealedLine};
 use snaptrak_domain::{Clock, MonotonicMs};
 use std::{
@@ -46,6 +46,9 @@ const UNSYNCED_BYTES_MAX: usize = 1024 * 1024;
 
 /// A key line is shorter: sixteen wraps of two kilobytes.
 const KEY_LINE_BYTES_MAX: u64 = 64 * 1024;
+
+/// Earlier files whose keys are wrapped for new recipients: eight gigabytes of journal, and a few seconds once.
+const KEYS_WRAPPED_AGAIN_MAX: usize = 1_000;
 
 /// What is read first to find how far a file has counted, and by how much more each time that this was too little.
 const TAIL_BYTES: u64 = 64 * 1024;
@@ -189,10 +192,7 @@ impl Journal {
         if bytes >= FILE_BYTES_MAX || read_range(&mut file, bytes - 1, bytes)? != *b"\n" {
             return Ok(None);
         }
-        let head = read_range(&mut file, 0, bytes.min(KEY_LINE_BYTES_MAX))?;
-        let Some(Line::Key(line)) = head.split(|byte| *byte == b'\n').next().and_then(Line::parse) else {
-            return Ok(None);
-        };
+        let Some(line) = key_line(&mut file)? else { return Ok(None) };
         let Some(key) = line.open_here(&self.sealer.keys).filter(|_| self.serves(&line, known)) else {
             return Ok(None);
         };
@@ -209,6 +209,9 @@ impl Journal {
         let (line, key) = KeyLine::draw(&self.sealer, self.clock.now())?;
         let mut head = Vec::new();
         Line::Key(line).write_to(&mut head);
+        for earlier in self.wrapped_again(number, &known)? {
+            Line::Key(earlier).write_to(&mut head);
+        }
         let device = Entry::Device {
             device_id: self.sealer.device_id,
             signing_public: Base64(self.sealer.keys.signer.public_key().to_vec()),
@@ -216,6 +219,26 @@ impl Journal {
         let sealed = Base64(key.seal(0, device.to_json(), self.sealer.random.as_ref())?);
         Line::Sealed(SealedLine { key: key.id, n: 0, sealed }).write_to(&mut head);
         Ok(End { file, bytes: 0, key, next: 1, head, unsynced: Vec::new(), is_doubtful: false, known })
+    }
+
+    /// The keys of earlier files, wrapped for the recipients of now where these are others than before: what was written before
+    /// the enrolment can be recovered with the organisation's key too.
+    fn wrapped_again(&self, before: u32, known: &Known) -> Result<Vec<KeyLine>, StoreError> {
+        let mut lines = Vec::new();
+        let mut numbers = numbers(&self.folder)?;
+        numbers.retain(|number| *number < before);
+        for number in numbers.into_iter().rev().take(KEYS_WRAPPED_AGAIN_MAX) {
+            let mut file = layout::open_or_create(&self.folder.join(file_name(number)))?;
+            let Some(line) = key_line(&mut file)? else { continue };
+            if lines.is_empty() && self.serves(&line, known) {
+                // The recipients are as they were when that file began: this was done then.
+                break;
+            }
+            if !self.serves(&line, known) {
+                lines.extend(line.wrapped_for(&self.sealer, known)?);
+            }
+        }
+        Ok(lines)
     }
 
     /// Whether a key is wrapped for the device and for exactly the recipients of now. Before the app has said who they are
@@ -229,6 +252,15 @@ impl Journal {
         let same_organisation =
             known.wrappable.first().is_none_or(|one| Some(one.organisation_id) == line.organisation_id);
         line.device_keys().any(|id| id == media) && same_organisation && (wanted.is_empty() || wanted == given)
+    }
+}
+
+/// The line with which a file begins, where that is a key's.
+fn key_line(file: &mut File) -> Result<Option<KeyLine>, StoreError> {
+    let head = read_range(file, 0, KEY_LINE_BYTES_MAX)?;
+    match head.split(|byte| *byte == b'\n').next().and_then(Line::parse) {
+        Some(Line::Key(line)) => Ok(Some(line)),
+        Some(Line::Note { .. } | Line::Sealed(_) | Line::Unknown) | None => Ok(None),
     }
 }
 

@@ -7,6 +7,7 @@ mod kills;
 mod notes;
 mod opening;
 mod recordings;
+mod recovering;
 mod room;
 mod rotation;
 mod settings;

@@ -276,6 +276,16 @@ fn a_keyset_torn_at_any_byte_gives_the_previous_generation() {
 }
 
 #[test]
+fn a_damaged_keyset_does_not_take_the_place_of_the_previous_generation() {
+    let world = closed();
+    let (path, whole) = two_generations(&world, KeyClass::Background);
+    fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+    let previous = fs::read(path.with_extension("json.previous")).unwrap();
+    two_generations(&world, KeyClass::Background);
+    assert_eq!(fs::read(path.with_extension("json.previous")).unwrap(), previous);
+}
+
+#[test]
 fn a_keyset_with_a_flipped_byte_gives_a_generation_or_is_refused_and_never_other_keys() {
     for class in [KeyClass::Background, KeyClass::Viewing] {
         let world = closed();
