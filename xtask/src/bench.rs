@@ -15,6 +15,9 @@ pub(crate) struct Command {
     /// Write the rows to this file as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Draw the ratios into this file as SVG
+    #[arg(long, value_name = "FILE")]
+    plot: Option<PathBuf>,
     /// Rounds of each pair
     #[arg(long, default_value_t = 7)]
     rounds: usize,
@@ -33,7 +36,7 @@ pub(crate) fn run(command: &Command) -> Result<()> {
     let mut bench = Process::new("cargo");
     bench.args(["run", "--quiet", "--release", "--locked", "--package", "snaptrak-bench", "--", &command.group]);
     bench.args(["--rounds", &command.rounds.to_string(), "--only", &command.only]);
-    for (name, path) in [("--json", &command.json), ("--folder", &command.folder)] {
+    for (name, path) in [("--json", &command.json), ("--plot", &command.plot), ("--folder", &command.folder)] {
         if let Some(path) = path {
             // The bench runs at the repository's root; the path was meant from here.
             let path = std::path::absolute(path).map_err(|source| Error::File { path: path.clone(), source })?;

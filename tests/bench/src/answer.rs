@@ -2,6 +2,7 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a bench answers on the terminal")]
 
+use crate::plot;
 use serde::Serialize;
 use std::{error::Error, path::Path, process::ExitCode};
 
@@ -19,7 +20,7 @@ pub(crate) struct Row {
     pub(crate) ratio_median: f64,
     pub(crate) ratio_min: f64,
     pub(crate) ratio_max: f64,
-    /// The ratio that was asked for.
+    /// The ratio that was asked for; the row's median meets it or not.
     pub(crate) target: Option<f64>,
     pub(crate) rounds: usize,
 }
@@ -31,10 +32,11 @@ pub(crate) struct NotRun {
     pub(crate) why: String,
 }
 
+/// What the figures were measured on.
 #[derive(Debug, Serialize)]
-struct Machine {
-    cpu: String,
-    cores: usize,
+pub(crate) struct Machine {
+    pub(crate) cpu: String,
+    pub(crate) cores: usize,
 }
 
 /// Everything that was measured.
@@ -42,7 +44,14 @@ struct Machine {
 pub(crate) struct Answer {
     pub(crate) rows: Vec<Row>,
     pub(crate) not_run: Vec<NotRun>,
-    machine: Machine,
+    pub(crate) machine: Machine,
+}
+
+impl Row {
+    /// Whether the median reaches the target; `None` where there is none.
+    pub(crate) fn meets_target(&self) -> Option<bool> {
+        self.target.map(|target| self.ratio_median >= target)
+    }
 }
 
 impl Answer {
@@ -54,25 +63,34 @@ impl Answer {
         Self { rows, not_run, machine: Machine { cpu: model.unwrap_or("unknown").to_owned(), cores } }
     }
 
-    /// Prints the table and writes the file.
-    pub(crate) fn give(&self, file: Option<&Path>) -> Result<(), Box<dyn Error>> {
+    /// Prints the table and writes the files.
+    pub(crate) fn give(&self, json: Option<&Path>, plot: Option<&Path>) -> Result<(), Box<dyn Error>> {
         println!(
-            "{:<42} {:>10} {:>10} {:>10}  {:<9} {:>6} {:>13}",
-            "", "ours", "peer", "floor", "unit", "ratio", "range"
+            "{:<44} {:>10} {:>10} {:>10}  {:<9} {:>6} {:>13} {:>7}",
+            "", "ours", "peer", "floor", "unit", "ratio", "range", "target"
         );
         for row in &self.rows {
             let floor = row.floor.map_or_else(|| "-".to_owned(), |floor| format!("{floor:.1}"));
+            let target = match (row.target, row.meets_target()) {
+                (Some(target), Some(false)) => format!("{target:.2} !"),
+                (Some(target), _) => format!("{target:.2}  "),
+                (None, _) => "-  ".to_owned(),
+            };
+            let range = format!("{:.2}-{:.2}", row.ratio_min, row.ratio_max);
             println!(
-                "{:<42} {:>10.1} {:>10.1} {:>10}  {:<9} {:>6.2} {:>6.2}-{:.2}",
-                row.name, row.ours, row.peer, floor, row.unit, row.ratio_median, row.ratio_min, row.ratio_max
+                "{:<44} {:>10.1} {:>10.1} {floor:>10}  {:<9} {:>6.2} {range:>13} {target:>7}",
+                row.name, row.ours, row.peer, row.unit, row.ratio_median
             );
         }
         for row in &self.not_run {
-            println!("{:<42} not run: {}", row.name, row.why);
+            println!("{:<44} not run: {}", row.name, row.why);
         }
-        println!("{} with {} cores", self.machine.cpu, self.machine.cores);
-        if let Some(file) = file {
+        println!("{} with {} cores; a target that is not met has a mark", self.machine.cpu, self.machine.cores);
+        if let Some(file) = json {
             std::fs::write(file, serde_json::to_string_pretty(self)? + "\n")?;
+        }
+        if let Some(file) = plot {
+            std::fs::write(file, plot::svg(self))?;
         }
         Ok(())
     }

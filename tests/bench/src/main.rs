@@ -2,6 +2,7 @@
 
 mod answer;
 mod measure;
+mod plot;
 mod store;
 
 use clap::{Parser, ValueEnum};
@@ -10,7 +11,7 @@ use std::{path::PathBuf, process::ExitCode};
 /// What can be measured.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Group {
-    /// Durable captures and notes, the seal loop.
+    /// Durable captures and notes, sealing, reading.
     Store,
 }
 
@@ -21,6 +22,9 @@ struct Arguments {
     /// Write the rows to this file as JSON
     #[arg(long)]
     json: Option<PathBuf>,
+    /// Draw the ratios into this file as SVG
+    #[arg(long)]
+    plot: Option<PathBuf>,
     /// Rounds of each pair
     #[arg(long, default_value_t = 7)]
     rounds: usize,
@@ -35,10 +39,10 @@ struct Arguments {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let folder = arguments.folder.clone().unwrap_or_else(std::env::temp_dir);
-    let measured = match arguments.group {
+    let answer = match arguments.group {
         Group::Store => store::measure(&folder, arguments.rounds.max(1), &arguments.only),
     };
-    match measured.and_then(|answer| answer.give(arguments.json.as_deref())) {
+    match answer.give(arguments.json.as_deref(), arguments.plot.as_deref()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => answer::complain(error.as_ref()),
     }

@@ -3,12 +3,32 @@
 use crate::answer::Row;
 use std::{error::Error, time::Instant};
 
-/// A figure to be measured; a larger one is the better one.
+/// Which of two figures is the better one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Better {
+    /// A rate.
+    Larger,
+    /// A time.
+    Smaller,
+}
+
+/// A figure to be measured.
 pub(crate) struct Figure<'a> {
     pub(crate) name: &'a str,
     pub(crate) unit: &'static str,
+    pub(crate) better: Better,
+    /// The ratio that was asked for: above 1 means better than the peer, whichever way the unit goes.
     pub(crate) target: Option<f64>,
     pub(crate) rounds: usize,
+}
+
+impl Figure<'_> {
+    fn ratio(&self, ours: f64, peer: f64) -> f64 {
+        match self.better {
+            Better::Larger => ours / peer,
+            Better::Smaller => peer / ours,
+        }
+    }
 }
 
 /// One round of something, answering its figure.
@@ -32,7 +52,8 @@ pub(crate) fn pair(
             floor_figures.push(floor()?);
         }
     }
-    let ratios: Vec<f64> = our_figures.iter().zip(&peer_figures).map(|(ours, peer)| ours / peer).collect();
+    let ratios: Vec<f64> =
+        our_figures.iter().zip(&peer_figures).map(|(ours, peer)| figure.ratio(*ours, *peer)).collect();
     Ok(Row {
         name: figure.name.to_owned(),
         unit: figure.unit,
@@ -47,7 +68,7 @@ pub(crate) fn pair(
     })
 }
 
-fn median(mut figures: Vec<f64>) -> f64 {
+pub(crate) fn median(mut figures: Vec<f64>) -> f64 {
     figures.sort_by(f64::total_cmp);
     let middle = figures.len() / 2;
     if figures.len() % 2 == 1 { figures[middle] } else { (figures[middle - 1] + figures[middle]) / 2.0 }
@@ -59,4 +80,24 @@ pub(crate) fn seconds(work: impl FnOnce() -> Result<(), Box<dyn Error>>) -> Resu
     let started = Instant::now();
     work()?;
     Ok(started.elapsed().as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ratio_above_one_is_better_whatever_the_unit() {
+        let row = |better| {
+            let figure = Figure { name: "row", unit: "", better, target: Some(1.5), rounds: 3 };
+            let mut ours = [99.0, 4.0, 2.0, 6.0].into_iter();
+            pair(&figure, &mut || Ok(ours.next().unwrap()), &mut || Ok(2.0), None).unwrap()
+        };
+        let rate = row(Better::Larger);
+        assert_eq!((rate.ratio_min, rate.ratio_median, rate.ratio_max), (1.0, 2.0, 3.0));
+        assert_eq!(rate.meets_target(), Some(true));
+        let time = row(Better::Smaller);
+        assert_eq!((time.ratio_median, time.ratio_max), (0.5, 1.0));
+        assert_eq!(time.meets_target(), Some(false));
+    }
 }

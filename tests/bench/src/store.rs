@@ -1,36 +1,50 @@
-//! Durable captures and notes beside what the file system and plain SQLite do, and the seal loop beside OpenSSL's.
+//! Durable captures and notes beside what the file system and plain SQLite do, the seal loop beside OpenSSL's, random reads
+//! beside pread. To add a row, add a line to [`rows`].
 
 mod captures;
 mod notes;
+mod random_reads;
 mod seal_loop;
 
-use crate::answer::{Answer, NotRun};
+use crate::answer::{Answer, NotRun, Row};
 use snaptrak::Platform;
 use snaptrak_store::{Store, Surroundings};
 use snaptrak_testkit::FixedKeyStore;
 use std::{error::Error, path::Path, sync::Arc};
 
-/// Measures the rows whose name contains `only`, in `folder`'s file system.
-pub(crate) fn measure(folder: &Path, rounds: usize, only: &str) -> Result<Answer, Box<dyn Error>> {
-    let mut rows = Vec::new();
-    let mut not_run = Vec::new();
-    for callers in [1, 8] {
-        if captures::name(callers).contains(only) {
-            rows.push(captures::durable(folder, callers, rounds)?);
+/// Where and how often a row is measured.
+pub(crate) struct Setting<'a> {
+    /// On the file system to measure.
+    pub(crate) folder: &'a Path,
+    pub(crate) rounds: usize,
+}
+
+/// Measures one row.
+type Measure = fn(&Setting<'_>) -> Result<Row, Box<dyn Error>>;
+
+/// Every row: its name and what measures it.
+fn rows() -> Vec<(String, Measure)> {
+    vec![
+        (captures::name(1), |setting| captures::durable(setting, 1)),
+        (captures::name(8), |setting| captures::durable(setting, 8)),
+        (notes::name(1), |setting| notes::durable(setting.folder, 1, setting.rounds)),
+        (notes::name(8), |setting| notes::durable(setting.folder, 8, setting.rounds)),
+        (seal_loop::NAME.to_owned(), |setting| seal_loop::beside_openssl(setting.rounds)),
+        (random_reads::NAME.to_owned(), random_reads::beside_pread),
+    ]
+}
+
+/// Measures the rows whose name contains `only`, in `folder`'s file system. A row that fails is told and stops no other.
+pub(crate) fn measure(folder: &Path, rounds: usize, only: &str) -> Answer {
+    let setting = Setting { folder, rounds };
+    let (mut measured, mut not_run) = (Vec::new(), Vec::new());
+    for (name, measure) in self::rows().into_iter().filter(|(name, _)| name.contains(only)) {
+        match measure(&setting) {
+            Ok(row) => measured.push(row),
+            Err(error) => not_run.push(NotRun { name, why: error.to_string() }),
         }
     }
-    for callers in [1, 8] {
-        if notes::name(callers).contains(only) {
-            rows.push(notes::durable(folder, callers, rounds)?);
-        }
-    }
-    if seal_loop::NAME.contains(only) {
-        match seal_loop::beside_openssl(rounds) {
-            Ok(row) => rows.push(row),
-            Err(error) => not_run.push(NotRun { name: seal_loop::NAME.to_owned(), why: error.to_string() }),
-        }
-    }
-    Ok(Answer::new(rows, not_run))
+    Answer::new(measured, not_run)
 }
 
 /// A new store with the operating system's clock and chance, as an app has it, and a key store that costs nothing.

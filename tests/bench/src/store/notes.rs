@@ -3,7 +3,7 @@
 use super::{new_store, side_by_side};
 use crate::{
     answer::Row,
-    measure::{Figure, pair, seconds},
+    measure::{Better, Figure, pair, seconds},
 };
 use rusqlite::Connection;
 use snaptrak_store::CaptureRequest;
@@ -34,7 +34,7 @@ pub(super) fn durable(folder: &Path, callers: usize, rounds: usize) -> Result<Ro
         statement.execute([NOTE]).map(|_| ()).map_err(|error| error.to_string())
     };
     let row = pair(
-        &Figure { name: &name(callers), unit: "notes/s", target: None, rounds },
+        &Figure { name: &name(callers), unit: "notes/s", better: Better::Larger, target: None, rounds },
         &mut || Ok(notes / seconds(|| side_by_side(callers, TURNS, &ours))?),
         &mut || Ok(notes / seconds(|| side_by_side(callers, TURNS, &peer))?),
         None,
