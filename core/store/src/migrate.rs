@@ -23,7 +23,7 @@ pub(crate) const LADDER: &[Migration] = &[
     },
     Migration {
         sql: include_str!("migrations/0002_never_lost.sql"),
-        sha256: "51f764937aff5d59c9d3a2f31cd446e919daf2c2ee306da778b15a255fd5ee91",
+        sha256: "4379bda64dd0d6ce2a1b4f9f174a1d5d7928525b6c2defa298b537223d172f1d",
     },
 ];
 

@@ -29,6 +29,10 @@ CREATE TRIGGER step_withheld AFTER UPDATE OF withheld ON asset WHEN NEW.withheld
      WHERE asset_id = NEW.id AND kind IN ('send_envelope', 'send_piece', 'fetch_receipt');
 END;
 
+-- All that a line of the list shows, without the rows, which hold metadata and envelopes.
+CREATE INDEX capture_listed ON capture (id, kind, created_ms);
+CREATE INDEX asset_listed ON asset (rendition, capture_id, id, state, bytes, sha256);
+
 -- The steps of an asset had no index that begins with the asset, which deleting an asset looks for (its foreign key).
 DROP INDEX step_of_capture;
 CREATE INDEX step_of_capture ON step (capture_id, kind);

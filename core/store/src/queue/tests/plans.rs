@@ -187,6 +187,16 @@ fn ready_reads_the_index_and_sorts_nothing() {
 }
 
 #[test]
+fn lists_read_indexes_alone() {
+    let fixture = Fixture::new();
+    for sql in [crate::list::ALL, crate::list::IN_STATE] {
+        let details = fixture.store.read(|connection| Ok(plan(connection, sql))).unwrap();
+        let alone = |detail: &String| detail.contains("SEARCH") && detail.contains("COVERING INDEX");
+        assert!(details.iter().all(alone), "{details:?}");
+    }
+}
+
+#[test]
 fn the_lane_of_the_index_is_the_lane_of_the_merge() {
     let lane = format!("bytes / {}", crate::queue::ready::LANE_BYTES);
     assert!(crate::queue::ready::FRESH.contains(&lane));
