@@ -95,7 +95,7 @@ impl Trial<'_> {
         let life = lives.draw(job.name(), chance);
         job::wait(life);
         fill(filler)?;
-        lives.learn(job.name(), life, !running.has_ended()?);
+        lives.learn(job.name(), life, !running.has_ended()?, true);
         self.counts.full += 1;
         let ended = running.end()?;
         self.judge(&job, &ended);

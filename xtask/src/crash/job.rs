@@ -30,12 +30,14 @@ pub(super) enum Job {
     Analyse,
     /// `sync`.
     Sync,
+    /// `rotate-keys`.
+    RotateKeys,
 }
 
 impl Job {
     /// What a device does, drawn by chance.
     pub(super) fn draw(chance: &mut Chance, sources: &mut Sources, record_bytes_max: u64) -> Result<Self> {
-        Ok(match chance.below(10) {
+        Ok(match chance.below(11) {
             0..4 => Self::Capture(sources.choose(chance)?),
             4 => Self::Note(format!("a note with the number {}", chance.next())),
             5 => {
@@ -43,7 +45,16 @@ impl Job {
                 Self::Record { head, bytes: chance.below(record_bytes_max).max(1) }
             }
             6 => Self::Analyse,
+            7 => Self::RotateKeys,
             _ => Self::Sync,
+        })
+    }
+
+    /// A note or a file, for a trial that wants something acknowledged before it goes on.
+    pub(super) fn fresh(chance: &mut Chance, sources: &mut Sources) -> Result<Self> {
+        Ok(match chance.below(3) {
+            0 => Self::Note(format!("a fresh note with the number {}", chance.next())),
+            _ => Self::Capture(vec![sources.one(chance)?]),
         })
     }
 
@@ -55,6 +66,7 @@ impl Job {
             Self::Record { .. } => "record",
             Self::Analyse => "analyse",
             Self::Sync => "sync",
+            Self::RotateKeys => "rotate-keys",
         }
     }
 
@@ -66,7 +78,7 @@ impl Job {
             }
             Self::Note(text) => vec![name, text.into()],
             Self::Record { .. } => vec![name, "--kind".into(), "audio".into(), "--jsonl".into()],
-            Self::Analyse | Self::Sync => vec![name],
+            Self::Analyse | Self::Sync | Self::RotateKeys => vec![name],
         }
     }
 

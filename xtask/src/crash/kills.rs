@@ -1,4 +1,4 @@
-//! SIGKILL at random moments of capture, notes, recordings, analysis and upload, of the client and of the server.
+//! SIGKILL at random moments of capture, notes, recordings, analysis, upload and new keys, of the client and of the server.
 //!
 //! What was acknowledged must be there, open with the same digest, and be verified by the server exactly once.
 
@@ -19,7 +19,7 @@ use crate::terminal;
 /// passphrase; the work that must not be lost comes after.
 const EXPECTED_MS: u64 = 800;
 /// A command is never expected to end sooner than its store opens, nor to take longer than anyone would watch.
-const EXPECTED_MS_RANGE: std::ops::RangeInclusive<u64> = 250..=5_000;
+const EXPECTED_MS_RANGE: std::ops::RangeInclusive<u64> = 250..=20_000;
 
 /// Processes started for one kill, at most: the moment is learned after a few.
 const TRIES_A_KILL: u64 = 6;
@@ -45,17 +45,26 @@ struct Counts {
 pub(super) struct Lives(BTreeMap<&'static str, u64>);
 
 impl Lives {
-    /// A random moment in the life of a command.
-    pub(super) fn draw(&self, command: &'static str, chance: &mut Chance) -> Duration {
-        let expected_ms = self.0.get(command).copied().unwrap_or(EXPECTED_MS);
-        Duration::from_millis(chance.below(expected_ms))
+    /// What is known of a command, or of the one that tells the most.
+    fn expected_ms(&self, command: &str) -> u64 {
+        self.0.get(command).or_else(|| self.0.get("capture")).copied().unwrap_or(EXPECTED_MS)
     }
 
-    /// Learns from a command that was interrupted after this time, or had ended before.
-    pub(super) fn learn(&mut self, command: &'static str, lived: Duration, was_running: bool) {
-        let expected_ms = self.0.get(command).copied().unwrap_or(EXPECTED_MS);
+    /// A random moment in the life of a command.
+    pub(super) fn draw(&self, command: &'static str, chance: &mut Chance) -> Duration {
+        Duration::from_millis(chance.below(self.expected_ms(command)))
+    }
+
+    /// Learns from a command that was interrupted after this time, or had ended before. One of a command that tells of its
+    /// work as it goes, and had told nothing, came far too soon: on a loaded machine opening alone can take seconds.
+    pub(super) fn learn(&mut self, command: &'static str, lived: Duration, was_running: bool, has_told: bool) {
+        let expected_ms = self.expected_ms(command);
         let lived_ms = u64::try_from(lived.as_millis()).unwrap_or(u64::MAX);
-        let learned_ms = if was_running { expected_ms + lived_ms / 8 } else { (expected_ms + lived_ms) / 2 };
+        let learned_ms = match (was_running, has_told || command != "capture") {
+            (true, true) => expected_ms + lived_ms / 8,
+            (true, false) => expected_ms + lived_ms,
+            (false, _) => (expected_ms + lived_ms) / 2,
+        };
         self.0.insert(command, learned_ms.clamp(*EXPECTED_MS_RANGE.start(), *EXPECTED_MS_RANGE.end()));
     }
 }
@@ -98,8 +107,9 @@ fn kill_client(
     let life = lives.draw(job.name(), chance);
     job::wait(life);
     let was_running = running.kill()?;
-    acknowledged.add_all(&running.end()?.lines);
-    lives.learn(job.name(), life, was_running);
+    let lines = running.end()?.lines;
+    acknowledged.add_all(&lines);
+    lives.learn(job.name(), life, was_running, !lines.is_empty());
     Ok(u64::from(was_running))
 }
 

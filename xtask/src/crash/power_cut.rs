@@ -104,11 +104,14 @@ pub(super) fn run(ground: &Ground<'_>, cuts: u64) -> Result<Outcome> {
     let (mut acknowledged, mut lives) = (Acknowledged::default(), Lives::default());
     let mut counts = Counts { cuts: 0, checked_after_a_cut: 0, recordings_cut: 0, tally: Tally::default() };
     let mut since_last_cut = Acknowledged::default();
-    // On a machine so loaded that every cut comes too soon, this much is there to be lost.
-    since_last_cut.add_all(&Job::Capture(sources.choose(&mut chance)?).start(&site.client)?.end()?.lines);
     for _ in 0..cuts.saturating_mul(COMMANDS_A_CUT) {
         if counts.cuts >= cuts {
             break;
+        }
+        if since_last_cut.len() == 0 {
+            // Fresh from the writing: nothing but its syncs has brought this to the medium.
+            let fresh = Job::fresh(&mut chance, &mut sources)?;
+            since_last_cut.add_all(&fresh.start(&site.client)?.end()?.lines);
         }
         let job = Job::draw(&mut chance, &mut sources, RECORD_BYTES_MAX)?;
         let Some(before) = cut_in_its_life(&medium, &site, &job, (&mut chance, &mut lives), &mut since_last_cut)?
@@ -147,12 +150,12 @@ fn cut_in_its_life(
     // What is printed while the copy is made may be about what the copy lacks.
     let before = running.lines();
     if running.has_ended()? {
-        lives.learn(job.name(), life, false);
+        lives.learn(job.name(), life, false, true);
         acknowledged.add_all(&running.end()?.lines);
         return Ok(None);
     }
     medium.cut()?;
-    lives.learn(job.name(), life, true);
+    lives.learn(job.name(), life, true, !before.is_empty());
     running.kill()?;
     running.end()?;
     acknowledged.add_all(&before);
