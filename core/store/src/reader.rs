@@ -9,11 +9,20 @@ use snaptrak_seal::{DataKey, PieceAddress, PieceError, PieceOpener};
 use std::{
     fs::File,
     io::{self, Cursor, Read, Seek, SeekFrom},
+    os::unix::fs::FileExt,
 };
+
+/// Pieces of an asset that stay open while it is read: a gigabyte of a recording, at one file each. Readers are few, and a
+/// process on a phone may have 256 files open.
+const OPEN_PIECES_MAX: usize = 32;
 
 /// A piece's sealed bytes, open.
 pub(crate) enum Sealed {
-    File(File),
+    /// Read where it is asked for: a place in the file that two calls share would cost a call more.
+    File {
+        file: File,
+        position: u64,
+    },
     Row(Cursor<Vec<u8>>),
 }
 
@@ -22,7 +31,7 @@ impl Sealed {
     pub(crate) fn is_row(&self) -> bool {
         match self {
             Self::Row(_) => true,
-            Self::File(_) => false,
+            Self::File { .. } => false,
         }
     }
 }
@@ -30,17 +39,29 @@ impl Sealed {
 impl Read for Sealed {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
-            Self::File(file) => file.read(buffer),
+            Self::File { file, position } => {
+                let read = file.read_at(buffer, *position)?;
+                *position += read as u64;
+                Ok(read)
+            }
             Self::Row(bytes) => bytes.read(buffer),
         }
     }
 }
 
 impl Seek for Sealed {
-    fn seek(&mut self, position: SeekFrom) -> io::Result<u64> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         match self {
-            Self::File(file) => file.seek(position),
-            Self::Row(bytes) => bytes.seek(position),
+            Self::File { file, position } => {
+                let (from, by) = match to {
+                    SeekFrom::Start(at) => (at, 0),
+                    SeekFrom::End(by) => (file.metadata()?.len(), by),
+                    SeekFrom::Current(by) => (*position, by),
+                };
+                *position = from.checked_add_signed(by).ok_or(io::ErrorKind::InvalidInput)?;
+                Ok(*position)
+            }
+            Self::Row(bytes) => bytes.seek(to),
         }
     }
 }
@@ -63,7 +84,8 @@ pub(crate) struct AssetReader {
     data_key: DataKey,
     pieces: Vec<PieceRow>,
     bytes: u64,
-    open: Option<(u32, PieceOpener<Sealed>)>,
+    /// Openers of the pieces that were read last, the latest at the end.
+    open: Vec<(u32, PieceOpener<Sealed>)>,
     /// The files stay while this lives.
     _reading: Reading,
 }
@@ -82,7 +104,7 @@ impl Store {
             data_key,
             pieces,
             bytes,
-            open: None,
+            open: Vec::new(),
             _reading: reading,
         }))
     }
@@ -128,25 +150,31 @@ impl Store {
             Some(bytes) => Ok(Sealed::Row(Cursor::new(bytes))),
             None => {
                 let file = self.layout().open_in_asset(asset_id, &layout::piece_name(index))?;
-                file.map(Sealed::File).ok_or(StoreError::Damaged { what: "piece missing" })
+                file.map(|file| Sealed::File { file, position: 0 }).ok_or(StoreError::Damaged { what: "piece missing" })
             }
         }
     }
 }
 
 impl AssetReader {
-    /// The opener of a piece; only the last one that was touched stays open.
+    /// The opener of a piece. The one that was not read for longest makes room, and leaves its buffer to the next.
     fn opener(&mut self, piece: PieceRow) -> Result<&mut PieceOpener<Sealed>, ReadError> {
-        if self.open.as_ref().is_none_or(|(index, _)| *index != piece.index) {
-            self.open = None;
-            let sealed = self.store.sealed_piece(self.asset_id, piece.index).map_err(|_| damaged(piece.index))?;
-            let address = PieceAddress { asset_id: self.asset_id, index: piece.index };
-            let opener =
-                PieceOpener::open(sealed, &self.data_key, address).map_err(|error| unreadable(piece.index, &error))?;
-            opener.expect_sealed_bytes(piece.sealed_bytes).map_err(|error| unreadable(piece.index, &error))?;
-            self.open = Some((piece.index, opener));
+        match self.open.iter().position(|(index, _)| *index == piece.index) {
+            Some(place) => self.open[place..].rotate_left(1),
+            None => {
+                let sealed = self.store.sealed_piece(self.asset_id, piece.index).map_err(|_| damaged(piece.index))?;
+                let address = PieceAddress { asset_id: self.asset_id, index: piece.index };
+                let oldest = (self.open.len() >= OPEN_PIECES_MAX).then(|| self.open.remove(0).1);
+                let opened = match oldest {
+                    Some(oldest) => oldest.reopen(sealed, &self.data_key, address),
+                    None => PieceOpener::open(sealed, &self.data_key, address),
+                };
+                let opener = opened.map_err(|error| unreadable(piece.index, &error))?;
+                opener.expect_sealed_bytes(piece.sealed_bytes).map_err(|error| unreadable(piece.index, &error))?;
+                self.open.push((piece.index, opener));
+            }
         }
-        let (_, opener) = self.open.as_mut().expect("opened above");
+        let (_, opener) = self.open.last_mut().expect("found or opened above");
         Ok(opener)
     }
 }

@@ -45,7 +45,21 @@ struct Loaded {
 
 impl<R: Read + Seek> PieceOpener<R> {
     /// Reads the header and the file's length. No segment is opened yet, so a wrong key is not noticed yet.
-    pub fn open(mut reader: R, data_key: &DataKey, address: PieceAddress) -> Result<Self, PieceError> {
+    pub fn open(reader: R, data_key: &DataKey, address: PieceAddress) -> Result<Self, PieceError> {
+        Self::with_buffer(reader, data_key, address, Zeroizing::new(vec![0; SEGMENT_BYTES]))
+    }
+
+    /// Opens another piece with this opener's buffer: making one and wiping it takes longer than opening the piece.
+    pub fn reopen(self, reader: R, data_key: &DataKey, address: PieceAddress) -> Result<Self, PieceError> {
+        Self::with_buffer(reader, data_key, address, self.buffer)
+    }
+
+    fn with_buffer(
+        mut reader: R,
+        data_key: &DataKey,
+        address: PieceAddress,
+        buffer: Zeroizing<Vec<u8>>,
+    ) -> Result<Self, PieceError> {
         let sealed_bytes = reader.seek(SeekFrom::End(0)).map_err(read_failed)?;
         if sealed_bytes < PIECE_SEALED_BYTES_MIN {
             return Err(PieceError::Truncated);
@@ -62,7 +76,7 @@ impl<R: Read + Seek> PieceOpener<R> {
             address,
             sealed_bytes,
             plain_bytes,
-            buffer: Zeroizing::new(vec![0; SEGMENT_BYTES]),
+            buffer,
             loaded: None,
             key_is_proven: false,
             position: 0,
