@@ -10,7 +10,8 @@ use crate::{
     capture_rows::{self, NewCapture, Place, Witness},
     content::{self, Content},
     exif, layout,
-    sealing::{self, SealedAsset, Source},
+    sealing::{self, SealedAsset},
+    source::Source,
 };
 use snaptrak_domain::{
     AssetId, CaptureId, CaptureMetadata, Kind, capture::EmbeddedMetadata, limits::NOTE_INLINE_BYTES_MAX,
@@ -18,14 +19,9 @@ use snaptrak_domain::{
 use snaptrak_seal::DataKey;
 use std::{fs, io::Read, path::Path};
 
-/// Bytes that are read before anything is decided: enough for the kind and, in what phones write, for EXIF with its
-/// thumbnail. It is the larger part of what a capture needs in memory.
-const HEAD_BYTES: usize = 512 * 1024;
-
-/// A note is all text: what tells a row from a file is enough, and wiping half a megabyte after it would cost more than
-/// sealing it.
+/// Bytes that are read before anything is decided. A note is all text, and what tells a row from a file decides there.
 fn head_bytes(kind: Option<Kind>) -> usize {
-    if kind == Some(Kind::Note) { NOTE_INLINE_BYTES_MAX + 1 } else { HEAD_BYTES }
+    if kind == Some(Kind::Note) { NOTE_INLINE_BYTES_MAX + 1 } else { content::DETECT_BYTES }
 }
 
 /// A capture that is being taken in.
@@ -51,6 +47,8 @@ impl Store {
             return Err(StoreError::Refused { code: "empty" });
         }
         let found = content::detect(source.head());
+        // Only for pictures: everything that is read ahead is copied and wiped once more than the rest.
+        source.look_further(exif::head_bytes(found.content_type))?;
         let metadata = self.new_metadata(request, found, exif::read(found.content_type, source.head()))?;
         let is_note = metadata.kind == Kind::Note;
         if is_note && source.is_all_ahead() && source.head().len() <= NOTE_INLINE_BYTES_MAX {
@@ -119,7 +117,9 @@ impl Store {
     }
 
     fn seal_folder(&self, folder: &Path, draft: &Draft, source: &mut Source<'_>) -> Result<SealedAsset, StoreError> {
-        let asset = sealing::seal_files(folder, source, &draft.data_key, draft.asset_id, self.random())?;
+        let present = self.inner.crowd.enter();
+        let asset = sealing::seal_files(folder, source, &draft.data_key, draft.asset_id, self.random(), &present)?;
+        drop(present);
         let envelope = self.inner.sealer.closed_envelope(&draft.metadata, draft.asset_id, &draft.data_key, &asset)?;
         // Also syncs the folder, and with it the names of the pieces.
         layout::replace_file(&folder.join(layout::ENVELOPE_NAME), &envelope)?;

@@ -13,6 +13,21 @@ use std::{
 const WITH_EXIF: [&str; 7] =
     ["image/jpeg", "image/png", "image/webp", "image/heic", "image/heif", "image/avif", "image/tiff"];
 
+/// JPEG has EXIF in its first segments, each of at most 64 KiB.
+const JPEG_HEAD_BYTES: usize = 160 * 1024;
+
+/// Enough for EXIF with its thumbnail in what phones write; where it comes later, the capture goes without.
+const HEAD_BYTES: usize = 512 * 1024;
+
+/// Bytes of a file's beginning in which [`read`] looks.
+pub(crate) fn head_bytes(content_type: &str) -> usize {
+    match content_type {
+        "image/jpeg" => JPEG_HEAD_BYTES,
+        known if WITH_EXIF.contains(&known) => HEAD_BYTES,
+        _ => 0,
+    }
+}
+
 /// Reads what it can from the first bytes of a file.
 pub(crate) fn read(content_type: &str, head: &[u8]) -> EmbeddedMetadata {
     if !WITH_EXIF.contains(&content_type) {

@@ -1,100 +1,22 @@
 //! From a reader of plaintext to sealed piece files, in memory that does not grow with the source.
 //!
-//! Owns the loop that reads, seals, hashes and writes, and the sync of each piece. Refuses to know rows and envelopes. When it
-//! fails, what it wrote is its caller's to remove; nothing of it can be opened, since no envelope exists.
+//! Owns the loop that reads, seals, hashes and writes, on two threads where a core has nothing to do and on one where every
+//! core has a capture of its own. Refuses to know rows and envelopes. When it fails, what it wrote is its caller's to remove;
+//! nothing of it can be opened, since no envelope exists.
 
-use crate::{StoreError, layout};
+use crate::{StoreError, batch::Batch, crowd::Present, layout, piece_file::PieceFile, source::Source};
 use crossbeam_channel::bounded;
 use ring::digest::{Context, SHA256};
-use snaptrak_domain::{AssetId, Random, Sha256Digest, limits::PIECE_PLAIN_BYTES_MAX, limits::SEGMENT_BYTES};
+use snaptrak_domain::{AssetId, Random, Sha256Digest, limits::PIECE_PLAIN_BYTES_MAX};
 use snaptrak_seal::{
     DataKey, PieceAddress, PieceError, SealedPiece, SegmentSealer,
     envelope::PIECES_MAX,
-    piece::{FIRST_SEGMENT_PLAIN_BYTES, HEADER_BYTES, LATER_SEGMENT_PLAIN_BYTES, TAG_BYTES},
+    piece::{FIRST_SEGMENT_PLAIN_BYTES, HEADER_BYTES, LATER_SEGMENT_PLAIN_BYTES},
 };
-use std::{
-    fs::File,
-    io::{self, Read, Write},
-    path::Path,
-};
-use zeroize::Zeroizing;
+use std::{fs::File, io::Write, path::Path};
 
-/// With fewer bytes than this read ahead and not taken, one thread does everything: starting another takes as long as sealing
-/// this much.
-const ALONE_BYTES_MAX: usize = 192 * 1024;
-
-/// Segments that the reading side may be ahead of the sealing one: enough that neither waits for the other's hiccups.
-const SEGMENTS_AHEAD: usize = 4;
-
-/// A reader that knows whether it has ended: the last segment of a piece is sealed differently.
-pub(crate) struct Source<'a> {
-    reader: &'a mut dyn Read,
-    /// Already read: the head that was looked at, then single bytes.
-    ahead: Zeroizing<Vec<u8>>,
-    taken: usize,
-    ended: bool,
-}
-
-impl<'a> Source<'a> {
-    /// Reads the first bytes, at most `head_bytes`, and keeps them for [`Source::fill`].
-    pub(crate) fn start(reader: &'a mut dyn Read, head_bytes: usize) -> Result<Self, StoreError> {
-        let mut ahead = Zeroizing::new(vec![0; head_bytes]);
-        let read = read_full(reader, &mut ahead)?;
-        ahead.truncate(read);
-        Ok(Self { reader, ahead, taken: 0, ended: read < head_bytes })
-    }
-
-    /// What was read ahead and not taken.
-    pub(crate) fn head(&self) -> &[u8] {
-        &self.ahead[self.taken..]
-    }
-
-    /// Whether every byte has been taken.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.ended && self.head().is_empty()
-    }
-
-    /// Whether the source has ended within [`Source::head`].
-    pub(crate) fn is_all_ahead(&self) -> bool {
-        self.ended
-    }
-
-    /// Fills the buffer, or takes what is left; then [`Source::is_empty`] tells whether more will come.
-    fn fill(&mut self, buffer: &mut [u8]) -> Result<usize, StoreError> {
-        let from_ahead = self.head().len().min(buffer.len());
-        buffer[..from_ahead].copy_from_slice(&self.ahead[self.taken..self.taken + from_ahead]);
-        self.taken += from_ahead;
-        let mut filled = from_ahead;
-        if filled < buffer.len() && !self.ended {
-            filled += read_full(self.reader, &mut buffer[filled..])?;
-            self.ended = filled < buffer.len();
-        }
-        if !self.ended && self.head().is_empty() {
-            let mut next = [0];
-            self.ended = read_full(self.reader, &mut next)? == 0;
-            self.taken = 0;
-            self.ahead.clear();
-            if !self.ended {
-                self.ahead.push(next[0]);
-            }
-        }
-        Ok(filled)
-    }
-}
-
-/// Reads until the buffer is full or the reader ends.
-fn read_full(reader: &mut dyn Read, buffer: &mut [u8]) -> Result<usize, StoreError> {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match reader.read(&mut buffer[filled..]) {
-            Ok(0) => break,
-            Ok(count) => filled += count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(StoreError::Source { source: std::sync::Arc::new(error) }),
-        }
-    }
-    Ok(filled)
-}
+/// Batches that the two threads of a capture have between them: each has one at work, and one waits for whoever is ready.
+const BATCHES: usize = 3;
 
 /// An asset whose pieces are durable files.
 #[derive(Debug, Clone)]
@@ -111,18 +33,18 @@ pub(crate) fn seal_files(
     data_key: &DataKey,
     asset_id: AssetId,
     random: &dyn Random,
+    present: &Present<'_>,
 ) -> Result<SealedAsset, StoreError> {
     let mut pieces = Vec::new();
     let mut digest = AssetDigest::new();
     let mut bytes = 0;
     for index in 0..PIECES_MAX as u32 {
-        let file = layout::create_file(&folder.join(layout::piece_name(index)))?;
         let segments = SegmentSealer::start(data_key, PieceAddress { asset_id, index }, random).map_err(seal_failed)?;
-        let piece = seal_piece(segments, index, source, &mut digest, &file)?;
-        sync(&file)?;
+        let path = folder.join(layout::piece_name(index));
+        let piece = seal_piece(segments, index, source, &mut digest, &path, present.has_idle_core())?;
         bytes += piece.bytes;
         pieces.push(piece);
-        if source.is_empty() {
+        if source.at_end()? {
             return Ok(SealedAsset { pieces, bytes, sha256: digest.finish() });
         }
     }
@@ -181,20 +103,6 @@ fn finish(context: Context) -> Sha256Digest {
     Sha256Digest(bytes)
 }
 
-/// One segment on its way: header (first segment only), plaintext, room for the tag.
-struct Segment {
-    buffer: Zeroizing<Vec<u8>>,
-    start: usize,
-    end: usize,
-    last: bool,
-}
-
-impl Segment {
-    fn new() -> Self {
-        Self { buffer: Zeroizing::new(vec![0; SEGMENT_BYTES]), start: 0, end: 0, last: false }
-    }
-}
-
 /// The side that reads and hashes plaintext.
 struct PlainSide<'a, 's> {
     source: &'a mut Source<'s>,
@@ -204,21 +112,28 @@ struct PlainSide<'a, 's> {
 }
 
 impl PlainSide<'_, '_> {
-    /// Reads the next segment of the piece.
-    fn read(&mut self, segment: &mut Segment) -> Result<(), StoreError> {
-        let (start, full) = match self.bytes {
-            0 => (HEADER_BYTES, FIRST_SEGMENT_PLAIN_BYTES),
-            _ => (0, LATER_SEGMENT_PLAIN_BYTES),
-        };
-        let left = usize::try_from(PIECE_PLAIN_BYTES_MAX - self.bytes).unwrap_or(usize::MAX);
-        let taken = self.source.fill(&mut segment.buffer[start..start + full.min(left)])?;
-        let plain = &segment.buffer[start..start + taken];
-        self.digest.update(plain);
-        self.asset_digest.update(plain);
-        self.bytes += taken as u64;
-        segment.start = start;
-        segment.end = start + taken;
-        segment.last = self.source.is_empty() || self.bytes == PIECE_PLAIN_BYTES_MAX;
+    /// Reads the next segments of the piece.
+    fn read(&mut self, batch: &mut Batch) -> Result<(), StoreError> {
+        batch.clear();
+        let mut short = false;
+        while !short && batch.has_room() && self.bytes < PIECE_PLAIN_BYTES_MAX {
+            let (start, full) = match self.bytes {
+                0 => (HEADER_BYTES, FIRST_SEGMENT_PLAIN_BYTES),
+                _ => (0, LATER_SEGMENT_PLAIN_BYTES),
+            };
+            let wanted = full.min(usize::try_from(PIECE_PLAIN_BYTES_MAX - self.bytes).unwrap_or(usize::MAX));
+            let room = batch.next_segment(start, wanted);
+            let taken = self.source.fill(room)?;
+            if taken == 0 && self.bytes > 0 {
+                break;
+            }
+            self.digest.update(&room[..taken]);
+            self.asset_digest.update(&room[..taken]);
+            batch.took(start, taken);
+            self.bytes += taken as u64;
+            short = taken < wanted;
+        }
+        batch.last = self.bytes == PIECE_PLAIN_BYTES_MAX || self.source.at_end()?;
         Ok(())
     }
 }
@@ -232,43 +147,45 @@ struct SealedSide<W> {
 }
 
 impl<W: Write> SealedSide<W> {
-    fn write(&mut self, segment: &mut Segment) -> Result<(), StoreError> {
-        let plain = &mut segment.buffer[segment.start..segment.end];
-        let tag = self.segments.seal_in_place(plain, segment.last).map_err(seal_failed)?;
-        let end = segment.end + TAG_BYTES;
-        segment.buffer[segment.end..end].copy_from_slice(&tag);
-        if segment.start == HEADER_BYTES {
-            segment.buffer[..HEADER_BYTES].copy_from_slice(self.segments.header());
+    fn write(&mut self, batch: &mut Batch) -> Result<(), StoreError> {
+        if self.bytes == 0 {
+            batch.header().copy_from_slice(self.segments.header());
         }
-        let sealed = &segment.buffer[..end];
+        let Self { segments, .. } = self;
+        let sealed = batch.seal(|plain, last| segments.seal_in_place(plain, last).map_err(seal_failed))?;
         self.digest.update(sealed);
         self.writer.write_all(sealed).map_err(|error| StoreError::io("write a piece", error))?;
-        self.bytes += end as u64;
+        self.bytes += sealed.len() as u64;
         Ok(())
     }
 }
 
+/// Seals one piece into a file of its own and syncs that.
 fn seal_piece(
     segments: SegmentSealer,
     index: u32,
     source: &mut Source<'_>,
     asset_digest: &mut AssetDigest,
-    writer: impl Write + Send,
+    path: &Path,
+    idle_core: bool,
 ) -> Result<SealedPiece, StoreError> {
     let mut plain = PlainSide { source, asset_digest, digest: Context::new(&SHA256), bytes: 0 };
-    let mut sealed = SealedSide { segments, digest: Context::new(&SHA256), bytes: 0, writer };
-    let mut segment = Segment::new();
-    plain.read(&mut segment)?;
-    let long = index > 0 || plain.source.head().len() >= ALONE_BYTES_MAX;
-    if segment.last || !long {
-        sealed.write(&mut segment)?;
-        while !segment.last {
-            plain.read(&mut segment)?;
-            sealed.write(&mut segment)?;
+    let mut batch = Batch::new();
+    plain.read(&mut batch)?;
+    // What fits into one batch is not worth a thread, nor the wait for the disk that a direct write is.
+    let alone = batch.last || !idle_core;
+    let file = PieceFile::create(path, alone && !batch.last)?;
+    let mut sealed = SealedSide { segments, digest: Context::new(&SHA256), bytes: 0, writer: file };
+    if alone {
+        sealed.write(&mut batch)?;
+        while !batch.last {
+            plain.read(&mut batch)?;
+            sealed.write(&mut batch)?;
         }
     } else {
-        sealed = seal_in_pairs(&mut plain, sealed, segment)?;
+        sealed = seal_in_pairs(&mut plain, sealed, batch)?;
     }
+    sealed.writer.sync()?;
     plain.asset_digest.piece_ends(&plain.digest);
     Ok(SealedPiece {
         index,
@@ -283,19 +200,19 @@ fn seal_piece(
 fn seal_in_pairs<W: Write + Send>(
     plain: &mut PlainSide<'_, '_>,
     mut sealed: SealedSide<W>,
-    first: Segment,
+    first: Batch,
 ) -> Result<SealedSide<W>, StoreError> {
     std::thread::scope(|scope| {
-        let (to_seal, sealing) = bounded::<Segment>(SEGMENTS_AHEAD);
-        let (give_back, spare) = bounded::<Segment>(SEGMENTS_AHEAD);
-        for _ in 1..SEGMENTS_AHEAD {
-            give_back.send(Segment::new()).expect("as many as there is room for, and the receiver is here");
+        let (to_seal, sealing) = bounded::<Batch>(BATCHES);
+        let (give_back, spare) = bounded::<Batch>(BATCHES);
+        for _ in 1..BATCHES {
+            give_back.send(Batch::new()).expect("as many as there is room for, and the receiver is here");
         }
         let sealer = scope.spawn(move || {
-            for mut segment in sealing {
-                sealed.write(&mut segment)?;
+            for mut batch in sealing {
+                sealed.write(&mut batch)?;
                 // The reading side is gone once it has read everything.
-                let _ = give_back.send(segment);
+                let _ = give_back.send(batch);
             }
             Ok(sealed)
         });
@@ -303,10 +220,10 @@ fn seal_in_pairs<W: Write + Send>(
         // A side that is gone has failed, and its answer is read below.
         let mut going = to_seal.send(first).is_ok();
         while going && !last {
-            let Ok(mut segment) = spare.recv() else { break };
-            plain.read(&mut segment)?;
-            last = segment.last;
-            going = to_seal.send(segment).is_ok();
+            let Ok(mut batch) = spare.recv() else { break };
+            plain.read(&mut batch)?;
+            last = batch.last;
+            going = to_seal.send(batch).is_ok();
         }
         drop((to_seal, spare));
         sealer.join().unwrap_or(Err(StoreError::Panicked))
@@ -327,5 +244,53 @@ pub(crate) fn seal_failed(error: PieceError) -> StoreError {
         | PieceError::WrongKeyOrDamaged
         | PieceError::NotAPiece
         | PieceError::ImpossibleLength { .. } => StoreError::Damaged { what: "piece" },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crowd::Crowd;
+    use snaptrak_seal::PieceOpener;
+    use snaptrak_testkit::SeededRandom;
+
+    fn seal(plain: &[u8], cores: usize) -> (SealedAsset, Vec<u8>) {
+        let folder = tempfile::tempdir().unwrap();
+        let random = SeededRandom::new(7);
+        let (key, asset_id) = (DataKey::generate(&random).unwrap(), AssetId::from_bytes([3; 16]));
+        let crowd = Crowd::with_cores(cores);
+        let mut reader = plain;
+        let mut source = Source::start(&mut reader, 4096).unwrap();
+        let asset = seal_files(folder.path(), &mut source, &key, asset_id, &random, &crowd.enter()).unwrap();
+        let mut opened = Vec::new();
+        for piece in &asset.pieces {
+            let file = File::open(folder.path().join(layout::piece_name(piece.index))).unwrap();
+            let mut opener = PieceOpener::open(file, &key, PieceAddress { asset_id, index: piece.index }).unwrap();
+            let whole = opener.open_all(|bytes| {
+                opened.extend_from_slice(bytes);
+                Ok(())
+            });
+            assert_eq!(whole.unwrap(), *piece);
+        }
+        (asset, opened)
+    }
+
+    #[test]
+    fn lengths_around_every_edge_are_sealed_alike_on_one_thread_and_on_two() {
+        let batch = FIRST_SEGMENT_PLAIN_BYTES + 3 * LATER_SEGMENT_PLAIN_BYTES;
+        let piece = PIECE_PLAIN_BYTES_MAX as usize;
+        let edges = [FIRST_SEGMENT_PLAIN_BYTES, batch, batch + LATER_SEGMENT_PLAIN_BYTES, 2 * batch, piece];
+        let plain: Vec<u8> = (0..=piece).map(|i| ((i * 31) >> 5) as u8).collect();
+        for length in edges.into_iter().flat_map(|edge| [edge - 1, edge, edge + 1]).chain([1, 4096, 4097]) {
+            let plain = &plain[..length];
+            for cores in [1, 2] {
+                let (asset, opened) = seal(plain, cores);
+                assert!(opened == plain, "{length} on {cores}");
+                assert_eq!((asset.bytes, asset.pieces.len()), (length as u64, 1 + (length - 1) / piece));
+                let mut digest = Context::new(&SHA256);
+                digest.update(plain);
+                assert_eq!(asset.sha256, finish(digest), "{length} on {cores}");
+            }
+        }
     }
 }

@@ -3,6 +3,7 @@
 use crate::{
     StoreError,
     ballast::Ballast,
+    crowd::Crowd,
     in_use::InUse,
     intake::Intake,
     journal::{Entry, Lines},
@@ -97,6 +98,7 @@ pub(crate) struct Inner {
     pub(crate) incoming_sync: SharedSync,
     pub(crate) ballast: Ballast,
     pub(crate) views: Views,
+    pub(crate) crowd: Crowd,
     pub(crate) surroundings: Surroundings,
     /// Shared with every capture and recording that is under way: closing frees the lock when the last of them has ended, so
     /// that no other owner finds a folder in `incoming/` that someone still writes to.
