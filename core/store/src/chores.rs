@@ -13,7 +13,7 @@ use crate::{
     layout::{self, Layout},
     receipts, rows,
     store::Files,
-    writer::{Chores, WriteSide},
+    writer::{Chores, Occasion, WriteSide},
 };
 use rusqlite::{Connection, TransactionBehavior};
 use snaptrak_domain::AssetId;
@@ -31,6 +31,11 @@ pub(crate) const TO_MOVE: &str = "SELECT id FROM asset INDEXED BY asset_in_incom
 pub(crate) trait Chore: Send {
     /// Does one small batch (a few milliseconds, during which a new capture waits); whether something is left to do.
     fn run(&mut self, side: &mut WriteSide) -> Result<bool, StoreError>;
+
+    /// Whether it is left alone while people keep coming, because something else bounds what piles up meanwhile.
+    fn waits_until_idle(&self) -> bool {
+        false
+    }
 
     /// Whether it must be done even if someone always waits; asked after every group.
     fn is_urgent(&self) -> bool {
@@ -54,7 +59,7 @@ impl StoreChores {
 impl Chores for StoreChores {
     /// One batch of each chore; a run that is broken off because someone waits is taken up where it stopped. A chore that
     /// fails waits for the next group, and holds up no other: nothing that is durable depends on it.
-    fn run(&mut self, side: &mut WriteSide, someone_waits: &dyn Fn() -> bool) -> bool {
+    fn run(&mut self, side: &mut WriteSide, occasion: Occasion, someone_waits: &dyn Fn() -> bool) -> bool {
         let mut left = false;
         for done in 0..self.list.len() {
             if done > 0 && someone_waits() {
@@ -62,6 +67,9 @@ impl Chores for StoreChores {
             }
             let place = self.next;
             self.next = (place + 1) % self.list.len();
+            if occasion == Occasion::Busy && self.list[place].waits_until_idle() {
+                continue;
+            }
             match self.list[place].run(side) {
                 Ok(more) => left |= more,
                 Err(error) => tracing::warn!(%error, "a chore waits for another time"),

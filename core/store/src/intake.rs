@@ -148,7 +148,7 @@ impl Store {
         let content = Content::new(plain);
         let json = Entry::Note(NewNote { number, asset_id, metadata, content, witness: self.witness() }).to_json();
         let shared = std::sync::Arc::clone(intake);
-        self.inner.writer.write(move |transaction, lines| {
+        self.inner.writer.write_one_statement(move |transaction, lines| {
             let sql = "INSERT INTO intake (number, entry) VALUES (?1, ?2)";
             rows::change(transaction, sql, params![rows::signed(number)?, json])?;
             lines.entry_json(json);

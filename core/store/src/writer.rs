@@ -31,6 +31,10 @@ const WAITING_JOBS_MAX: usize = 256;
 /// Closures in one transaction: 256 notes of 64 KiB are 16 MiB of write-ahead log.
 const GROUP_JOBS_MAX: usize = 256;
 
+/// How often the processor is offered to those who were in the last group before the next one is committed without them: on
+/// few cores they cannot come while the writer runs. A commit takes as long as dozens of offers that nobody takes.
+const YIELDS_MAX: u32 = 4;
+
 /// How long no one must have come before chores are done: longer than the gap between captures of a burst.
 const IDLE_BEFORE_CHORES: Duration = Duration::from_millis(100);
 
@@ -40,10 +44,19 @@ const GROUPS_BEFORE_CHORES: u32 = 64;
 /// Batches of chores at closing; what is then left waits for the next opening.
 const CLOSING_BATCHES_MAX: u32 = 10_000;
 
+/// When chores are done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Occasion {
+    /// No one has come for a while, or the store is being closed.
+    Idle,
+    /// People keep coming, and it was time.
+    Busy,
+}
+
 /// What is done when nobody waits.
 pub(crate) trait Chores: Send {
     /// Does a bounded amount, less if someone waits meanwhile; whether something is left to do.
-    fn run(&mut self, side: &mut WriteSide, someone_waits: &dyn Fn() -> bool) -> bool;
+    fn run(&mut self, side: &mut WriteSide, occasion: Occasion, someone_waits: &dyn Fn() -> bool) -> bool;
     /// Whether something must not wait until nobody does. Asked after every group: must cost nothing.
     fn is_urgent(&self) -> bool;
 }
@@ -73,6 +86,8 @@ impl WriteSide {
 trait Job: Send {
     /// Runs the closure and keeps its answer; whether its changes are to be kept.
     fn run(&mut self, transaction: &Transaction<'_>, lines: &mut Lines) -> bool;
+    /// Whether the closure changes rows by no more than one statement, which SQLite takes back by itself if it fails.
+    fn is_one_statement(&self) -> bool;
     /// Answers with the error of the whole group, unless the closure has failed with one of its own.
     fn fail(&mut self, error: StoreError);
     /// Sends the answer to the caller.
@@ -81,6 +96,7 @@ trait Job: Send {
 
 struct Closure<T, F> {
     work: Option<F>,
+    one_statement: bool,
     result: Result<T, StoreError>,
     reply: Sender<Result<T, StoreError>>,
 }
@@ -94,6 +110,10 @@ where
         let Some(work) = self.work.take() else { return false };
         self.result = catch_unwind(AssertUnwindSafe(|| work(transaction, lines))).unwrap_or(Err(StoreError::Panicked));
         self.result.is_ok()
+    }
+
+    fn is_one_statement(&self) -> bool {
+        self.one_statement
     }
 
     fn fail(&mut self, error: StoreError) {
@@ -127,7 +147,7 @@ impl Writer {
     /// Starts the thread.
     pub(crate) fn start(side: WriteSide, chores: Box<dyn Chores>) -> Result<Self, StoreError> {
         let (commands, inbox) = bounded(WAITING_JOBS_MAX);
-        let worker = Worker { side, chores, inbox, groups_since_chores: 0 };
+        let worker = Worker { side, chores, inbox, groups_since_chores: 0, last_group_jobs: 1 };
         let thread = std::thread::Builder::new()
             .name("snaptrak-writer".to_owned())
             .spawn(move || worker.work())
@@ -141,8 +161,25 @@ impl Writer {
         T: Send + 'static,
         F: FnOnce(&Transaction<'_>, &mut Lines) -> Result<T, StoreError> + Send + 'static,
     {
+        self.send(work, false)
+    }
+
+    /// The same for `work` that changes rows by no more than one statement: it costs its group no savepoint.
+    pub(crate) fn write_one_statement<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Transaction<'_>, &mut Lines) -> Result<T, StoreError> + Send + 'static,
+    {
+        self.send(work, true)
+    }
+
+    fn send<T, F>(&self, work: F, one_statement: bool) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Transaction<'_>, &mut Lines) -> Result<T, StoreError> + Send + 'static,
+    {
         let (reply, answer) = bounded(1);
-        let job = Closure { work: Some(work), result: Err(StoreError::Closed), reply };
+        let job = Closure { work: Some(work), one_statement, result: Err(StoreError::Closed), reply };
         self.commands.send(Command::Job(Box::new(job))).map_err(|_| StoreError::Closed)?;
         answer.recv().unwrap_or(Err(StoreError::Closed))
     }
@@ -202,6 +239,7 @@ struct Worker {
     chores: Box<dyn Chores>,
     inbox: Receiver<Command>,
     groups_since_chores: u32,
+    last_group_jobs: usize,
 }
 
 impl Worker {
@@ -217,7 +255,7 @@ impl Worker {
             let command = match received {
                 Ok(command) => command,
                 Err(RecvTimeoutError::Timeout) => {
-                    rest = if self.do_chores() { Rest::Not } else { Rest::UntilCalled };
+                    rest = if self.do_chores(Occasion::Idle) { Rest::Not } else { Rest::UntilCalled };
                     continue;
                 }
                 Err(RecvTimeoutError::Disconnected) => break,
@@ -237,7 +275,7 @@ impl Worker {
             }
             rest = Rest::UntilIdle;
             if self.groups_since_chores >= GROUPS_BEFORE_CHORES || self.chores.is_urgent() {
-                self.do_chores();
+                self.do_chores(Occasion::Busy);
             }
         }
         if let Err(error) = self.close() {
@@ -249,6 +287,13 @@ impl Worker {
     fn group(&mut self, first: Box<dyn Job>) -> Option<Command> {
         let mut jobs = vec![first];
         let mut other = None;
+        // Those who were answered together are on their way back: what they bring fits into this commit.
+        for _ in 0..YIELDS_MAX {
+            if self.inbox.len() + 1 >= self.last_group_jobs {
+                break;
+            }
+            std::thread::yield_now();
+        }
         while jobs.len() < GROUP_JOBS_MAX {
             match self.inbox.try_recv() {
                 Ok(Command::Job(job)) => jobs.push(job),
@@ -259,6 +304,7 @@ impl Worker {
                 Err(_) => break,
             }
         }
+        self.last_group_jobs = jobs.len();
         commit(&mut self.side, jobs);
         self.groups_since_chores += 1;
         if let Err(error) = self.side.journal.sync_if_old() {
@@ -268,20 +314,23 @@ impl Worker {
     }
 
     /// One run; whether more is left.
-    fn do_chores(&mut self) -> bool {
+    fn do_chores(&mut self, occasion: Occasion) -> bool {
         self.groups_since_chores = 0;
-        if let Err(error) = self.side.journal.sync() {
+        // While people keep coming, each group looks whether the journal has waited long enough.
+        if occasion == Occasion::Idle
+            && let Err(error) = self.side.journal.sync()
+        {
             tracing::warn!(%error, "the journal could not be synced");
         }
         let inbox = &self.inbox;
-        self.chores.run(&mut self.side, &|| !inbox.is_empty())
+        self.chores.run(&mut self.side, occasion, &|| !inbox.is_empty())
     }
 
     fn close(&mut self) -> Result<(), StoreError> {
         // Whoever sent before the request to close was taken with it or lies before it; later senders are answered `Closed`
         // when the channel goes.
         let mut batches = 0;
-        while batches < CLOSING_BATCHES_MAX && self.do_chores() {
+        while batches < CLOSING_BATCHES_MAX && self.do_chores(Occasion::Idle) {
             batches += 1;
         }
         self.side.journal.sync()?;
@@ -311,7 +360,10 @@ fn run_all(transaction: &Transaction<'_>, lines: &mut Lines, jobs: &mut [Box<dyn
     }
     for job in jobs {
         let lines_before = lines.count();
-        transaction.prepare_cached("SAVEPOINT job")?.execute([])?;
+        let with_savepoint = !job.is_one_statement();
+        if with_savepoint {
+            transaction.prepare_cached("SAVEPOINT job")?.execute([])?;
+        }
         let keep = job.run(transaction, lines);
         if transaction.is_autocommit() {
             // SQLite rolled the whole transaction back: nothing of the group exists any more.
@@ -319,9 +371,13 @@ fn run_all(transaction: &Transaction<'_>, lines: &mut Lines, jobs: &mut [Box<dyn
         }
         if !keep {
             lines.truncate(lines_before);
+        }
+        if with_savepoint && !keep {
             transaction.prepare_cached("ROLLBACK TO job")?.execute([])?;
         }
-        transaction.prepare_cached("RELEASE job")?.execute([])?;
+        if with_savepoint {
+            transaction.prepare_cached("RELEASE job")?.execute([])?;
+        }
     }
     Ok(())
 }
