@@ -27,8 +27,9 @@ fn rows() -> Vec<(String, Measure)> {
     vec![
         (captures::name(1), |setting| captures::durable(setting, 1)),
         (captures::name(8), |setting| captures::durable(setting, 8)),
-        (notes::name(1), |setting| notes::durable(setting.folder, 1, setting.rounds)),
-        (notes::name(8), |setting| notes::durable(setting.folder, 8, setting.rounds)),
+        (notes::ALONE.to_owned(), notes::alone),
+        (notes::MANY.to_owned(), notes::many),
+        (notes::SETTLED.to_owned(), notes::many_settled),
         (seal_loop::NAME.to_owned(), |setting| seal_loop::beside_openssl(setting.rounds)),
         (random_reads::NAME.to_owned(), random_reads::beside_pread),
     ]
