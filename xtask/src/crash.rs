@@ -10,6 +10,7 @@ mod clock;
 mod disk;
 mod evidence;
 mod file_system;
+mod flips;
 mod full_disk;
 mod ground;
 mod io_errors;
@@ -59,6 +60,9 @@ pub(crate) struct Command {
     /// For so many seconds four processes write to one store
     #[arg(long, value_name = "SECONDS")]
     two_processes: Option<u64>,
+    /// Every Nth byte of a store is flipped
+    #[arg(long, value_name = "N")]
+    flips: Option<u64>,
     /// Every trial, as short as in the gate
     #[arg(long)]
     short: bool,
@@ -91,6 +95,7 @@ const TRIALS: &[Trial] = &[
     Trial { name: "full_disk", short: 2, long: 20, asked: |command| command.full_disk, run: full_disk::run },
     Trial { name: "io_errors", short: 4, long: 100, asked: |command| command.io_errors, run: io_errors::run },
     Trial { name: "clock", short: 1, long: 20, asked: |command| command.clock, run: clock::run },
+    Trial { name: "flips", short: 397, long: 1, asked: |command| command.flips, run: flips::run },
     Trial {
         name: "two_processes",
         short: 2,

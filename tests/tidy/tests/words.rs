@@ -35,7 +35,8 @@ fn no_host_and_no_path_of_a_machine() {
 }
 
 /// The rooms of the programs' words: the reference server's, the bench's, xtask's. The command line writes to its handles.
-const PRINTING: &[&str] = &["tests/server/src/print.rs", "tests/bench/src/answer.rs", "xtask/src/terminal.rs"];
+const PRINTING: &[&str] =
+    &["tests/server/src/print.rs", "tests/bench/src/answer.rs", "tests/flips/src/main.rs", "xtask/src/terminal.rs"];
 
 /// Calls that have one room: (call, rooms, why).
 const ROOMS: &[(&str, &[&str], &str)] = &[

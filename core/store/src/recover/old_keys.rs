@@ -58,9 +58,14 @@ impl OldKeys {
 
     /// The keysets of the new store.
     pub(super) fn keysets(&self, random: &dyn Random, now: UnixMs) -> Result<NewKeysets, StoreError> {
-        let drawn = keys::draw(random, now)?;
-        let mut background = self.background.clone().unwrap_or(drawn.background);
-        let viewing = self.viewing.clone().unwrap_or(drawn.viewing);
+        let (mut background, viewing) = match (&self.background, &self.viewing) {
+            (Some(background), Some(viewing)) => (background.clone(), viewing.clone()),
+            (background, viewing) => {
+                let drawn = keys::draw(random, now)?;
+                let background = background.clone().unwrap_or(drawn.background);
+                (background, viewing.clone().unwrap_or(drawn.viewing))
+            }
+        };
         let private = &viewing.active(KeyRole::MediaPrivate)?.key;
         let private = RecipientPrivateKey::from_bytes(KemAlgorithm::XWing, private.expose())
             .map_err(|_| StoreError::KeysetDamaged)?;
