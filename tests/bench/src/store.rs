@@ -3,6 +3,7 @@
 
 mod captures;
 mod notes;
+mod purge;
 mod random_reads;
 mod seal_loop;
 
@@ -32,6 +33,7 @@ fn rows() -> Vec<(String, Measure)> {
         (notes::SETTLED.to_owned(), notes::many_settled),
         (seal_loop::NAME.to_owned(), |setting| seal_loop::beside_openssl(setting.rounds)),
         (random_reads::NAME.to_owned(), random_reads::beside_pread),
+        (purge::NAME.to_owned(), |setting| purge::beside_the_bound(setting.folder, setting.rounds)),
     ]
 }
 

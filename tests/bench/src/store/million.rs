@@ -105,7 +105,14 @@ type Round<'a> = dyn FnMut() -> Result<f64, Box<dyn Error>> + 'a;
 
 fn surroundings() -> Surroundings {
     let platform = Platform::system(Arc::new(FixedKeyStore::new(KEY)));
-    Surroundings { clock: platform.clock, random: platform.random, key_store: platform.key_store, signer: None }
+    Surroundings {
+        clock: platform.clock,
+        random: platform.random,
+        key_store: platform.key_store,
+        signer: None,
+        disk: platform.disk,
+        ballast_bytes: 0,
+    }
 }
 
 fn store(folder: &Path) -> Result<Store, Box<dyn Error>> {
