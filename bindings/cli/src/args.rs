@@ -45,6 +45,8 @@ pub(crate) enum Command {
     View(commands::view::Arguments),
     /// Write a capture's picture with what was found drawn on it
     Annotate(commands::annotate::Arguments),
+    /// Bring purged originals back from the server
+    Fetch(commands::fetch::Arguments),
     /// Write a capture's small picture, or give it one
     Thumbnail(commands::thumbnail::Arguments),
     /// Say what is here and what waits
@@ -90,6 +92,7 @@ impl Arguments {
             | Command::Show(_)
             | Command::View(_)
             | Command::Annotate(_)
+            | Command::Fetch(_)
             | Command::Thumbnail(_)
             | Command::Status
             | Command::Why(_)

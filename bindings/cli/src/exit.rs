@@ -62,7 +62,8 @@ impl Exit {
         match code {
             C::WrongKey | C::NeedsUser | C::NotYet | C::KeysLost => Self::Key,
             C::StorageFull => Self::StorageFull,
-            C::Offline | C::TlsFailed | C::ServerFailed | C::TimedOut => Self::Incomplete,
+            C::Offline | C::TlsFailed | C::ServerFailed | C::TimedOut | C::SealedMismatch => Self::Incomplete,
+            C::ServerLost => Self::Parked,
             C::Damaged => Self::Damaged,
             C::InUse => Self::InUse,
             C::NewerVersion => Self::Newer,

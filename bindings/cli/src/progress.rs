@@ -62,6 +62,7 @@ impl Progress for Bar {
             Phase::Sending => ("sending", true),
             Phase::Verifying => ("waiting for receipts", false),
             Phase::Recovering => ("recovering", false),
+            Phase::Fetching => ("fetching", true),
         };
         if in_bytes && event.bytes_total > 0 {
             self.bar.set_style(style("{spinner} {msg} {wide_bar} {binary_bytes}/{binary_total_bytes} {eta}"));

@@ -8,6 +8,7 @@ pub mod clock;
 pub mod digest;
 pub mod disk;
 pub mod engine;
+pub mod fetch_store;
 pub mod finding;
 pub mod id;
 pub mod keep;

@@ -56,6 +56,18 @@ pub enum Body {
     },
 }
 
+/// A file that takes the body of a success instead of memory. It exists already, with its owner's permissions.
+#[derive(Clone, PartialEq, Eq)]
+pub struct IntoFile {
+    /// The file.
+    pub path: PathBuf,
+    /// Bytes in it from an earlier attempt: a 206 that begins there is added behind them, a 200 is written from the beginning
+    /// and replaces them. The request's `Range` header is the planner's.
+    pub held_bytes: u64,
+    /// A file that would become longer fails as malformed.
+    pub bytes_max: u64,
+}
+
 /// One HTTP transfer. `Debug` leaves out headers and bodies: they hold tokens and contents.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Plan {
@@ -73,6 +85,8 @@ pub struct Plan {
     pub timeout_ms: u64,
     /// Longer answers are cut off and fail.
     pub response_bytes_max: u64,
+    /// Where the body of a 200 or 206 goes; `None`: into [`Response::body`]. What arrived before a failure stays in the file.
+    pub into_file: Option<IntoFile>,
 }
 
 impl fmt::Debug for Plan {
@@ -123,6 +137,12 @@ pub enum TransferError {
     /// The file that was to be sent cannot be read.
     #[error("the file to send cannot be read")]
     Source,
+    /// The file that was to take the answer cannot be written.
+    #[error("the file for the answer cannot be written")]
+    Destination,
+    /// There is no room on this disk for the answer.
+    #[error("no room on the disk for the answer")]
+    Full,
     /// Plain HTTP to a host that is not this machine; nothing was sent.
     #[error("plain HTTP is refused beyond this machine")]
     PlainHttp,

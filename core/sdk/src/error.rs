@@ -54,6 +54,10 @@ error_codes! {
     EmailTaken = "email_taken";
     /// The server refused the request.
     ServerRefused = "server_refused";
+    /// The server gave other bytes than were sealed on this device.
+    SealedMismatch = "sealed_mismatch";
+    /// The server does not hold what was purged here any more.
+    ServerLost = "server_lost";
     /// The organisation's keys do not chain to the pinned root.
     TrustNotChained = "trust_not_chained";
     /// The organisation's keys ran out.
@@ -177,7 +181,13 @@ impl Error {
             | C::ModelMissing
             | C::NotAPicture
             | C::Cancelled => Self::Refused(cause),
-            C::KeysLost | C::Damaged | C::KeysetMissing | C::ModelDamaged | C::Internal => Self::Report(cause),
+            C::KeysLost
+            | C::Damaged
+            | C::KeysetMissing
+            | C::ModelDamaged
+            | C::SealedMismatch
+            | C::ServerLost
+            | C::Internal => Self::Report(cause),
         }
     }
 
@@ -222,6 +232,12 @@ impl Error {
             C::NotEnrolled => "sign up or sign in first",
             C::BadCredentials => "check e-mail and password",
             C::EmailTaken => "sign in instead, or use another e-mail",
+            C::SealedMismatch => {
+                "ask whoever runs the server: what it holds is not what this device sealed; nothing here changed"
+            }
+            C::ServerLost => {
+                "ask whoever runs the server to restore it from a backup; the receipt says what it signed for"
+            }
             C::ServerRefused => "read the server's reason; the same request would be refused again",
             C::TrustNotChained => {
                 "ask the organisation for the right root fingerprint; nothing is sent until it matches"

@@ -26,6 +26,9 @@ impl From<SyncError> for Error {
             | SyncError::OtherRoot { .. } => C::TrustNotChained,
             SyncError::OtherAccount => C::InvalidArgument,
             SyncError::NotEnrolled => C::NotEnrolled,
+            SyncError::SignedOut => C::SignedOut,
+            SyncError::OtherBytes => C::SealedMismatch,
+            SyncError::ServerLost => C::ServerLost,
             SyncError::AlreadyRunning => C::InUse,
             SyncError::Random(_) => C::Internal,
         };
@@ -40,7 +43,8 @@ fn transfer_code(error: &TransferError) -> ErrorCode {
         TransferError::Tls => ErrorCode::TlsFailed,
         TransferError::Cancelled => ErrorCode::Cancelled,
         TransferError::PlainHttp => ErrorCode::PlainHttpRefused,
-        TransferError::Source => ErrorCode::Damaged,
+        TransferError::Source | TransferError::Destination => ErrorCode::Damaged,
+        TransferError::Full => ErrorCode::StorageFull,
         TransferError::Malformed => ErrorCode::ServerFailed,
     }
 }

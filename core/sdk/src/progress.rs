@@ -11,6 +11,8 @@ pub enum Phase {
     Verifying,
     /// A store is brought back.
     Recovering,
+    /// Purged bytes are coming back.
+    Fetching,
 }
 
 /// How far it is.

@@ -107,8 +107,14 @@ impl SnapTrak {
             Err(StoreError::NeedsUser | StoreError::NotYet | StoreError::WrongKey) => {
                 Err(Reason::new(ReasonCode::NeedsUser))
             }
-            Err(StoreError::Damaged { .. }) => Err(Reason::new(ReasonCode::LocalDamaged)),
-            Err(error) => return Err(error.into()),
+            // Nothing more would be read from this store either.
+            Err(
+                error @ (StoreError::Closed | StoreError::Full | StoreError::Database { .. } | StoreError::Io { .. }),
+            ) => {
+                return Err(error.into());
+            }
+            // Damaged, or purged before anyone asked: it may be fetched back or recovered.
+            Err(_) => Err(Reason::new(ReasonCode::LocalDamaged)),
         })
     }
 }

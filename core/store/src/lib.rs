@@ -18,6 +18,7 @@ mod envelopes;
 mod error;
 mod exif;
 mod export;
+mod fetch;
 mod findings;
 mod gate;
 mod in_use;

@@ -2,13 +2,15 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
+use snaptrak_domain::fetch_store::FetchStore;
 use snaptrak_domain::queue_store::QueueStore;
 use snaptrak_domain::transport::Transport;
-use snaptrak_domain::{Clock, Random};
+use snaptrak_domain::{AssetId, Clock, Random};
 
 use crate::cancel::CancelToken;
 use crate::enrol::{self, EnrolRequest, Enrolled};
 use crate::error::SyncError;
+use crate::fetch::{self, FetchProgress, Fetched};
 use crate::line::{Pace, RealPace};
 use crate::observer::SyncObserver;
 use crate::report::{Budget, SyncReport};
@@ -55,12 +57,21 @@ impl SyncClient {
         cancel: &CancelToken,
         observer: &dyn SyncObserver,
     ) -> Result<SyncReport, SyncError> {
-        let _busy = match self.busy.try_lock() {
-            Ok(guard) => guard,
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => return Err(SyncError::AlreadyRunning),
-        };
+        let _busy = self.try_lock()?;
         window::run(self, budget, cancel, observer)
+    }
+
+    /// Brings the purged bytes of an asset back into the store, each piece believed by its digest alone. `watch` is told how far
+    /// it is. What has arrived when it ends early waits for the next call.
+    pub fn fetch(
+        &self,
+        store: &dyn FetchStore,
+        asset_id: AssetId,
+        cancel: &CancelToken,
+        watch: &dyn Fn(FetchProgress),
+    ) -> Result<Fetched, SyncError> {
+        let _busy = self.try_lock()?;
+        fetch::fetch(self, store, asset_id, cancel, watch)
     }
 
     /// Creates an account, signs in and registers this device.
@@ -79,6 +90,14 @@ impl SyncClient {
     pub fn sign_out(&self, cancel: &CancelToken) -> Result<(), SyncError> {
         let _busy = self.lock();
         enrol::sign_out(self, cancel)
+    }
+
+    fn try_lock(&self) -> Result<MutexGuard<'_, ()>, SyncError> {
+        match self.busy.try_lock() {
+            Ok(guard) => Ok(guard),
+            Err(TryLockError::Poisoned(poisoned)) => Ok(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => Err(SyncError::AlreadyRunning),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, ()> {

@@ -40,6 +40,15 @@ pub enum SyncError {
     /// Nobody has enrolled this device.
     #[error("this device is not enrolled")]
     NotEnrolled,
+    /// The session is over: someone has to sign in.
+    #[error("the session ended")]
+    SignedOut,
+    /// The server gave other bytes for a piece than were sealed on this device; they replaced nothing.
+    #[error("the server gave other bytes than were sealed on this device")]
+    OtherBytes,
+    /// The server does not hold a purged piece any more; it is set aside as lost.
+    #[error("the server does not hold the purged bytes any more")]
+    ServerLost,
     /// Another operation of the same kind is under way.
     #[error("a sync is already under way")]
     AlreadyRunning,

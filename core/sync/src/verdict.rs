@@ -79,6 +79,8 @@ pub(crate) fn of_transfer_error(error: &TransferError) -> Outcome {
         TransferError::Malformed => failed(ReasonCode::ProtocolError, "malformed_answer"),
         // The file may have been renamed between the question where it is and the reading: another attempt finds it.
         TransferError::Source => failed(ReasonCode::LocalDamaged, "source_unreadable"),
+        // Nothing that is sent in a window is answered into a file.
+        TransferError::Destination | TransferError::Full => failed(ReasonCode::ProtocolError, "answer_not_kept"),
         TransferError::Cancelled => Outcome::NotAttempted(Reason::new(ReasonCode::WindowEnded)),
     }
 }

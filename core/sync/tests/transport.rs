@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use snaptrak_domain::transport::{
-    Body, Method, Plan, Response, TransferError, TransferEvent, TransferEvents, TransferId, Transport,
+    Body, IntoFile, Method, Plan, Response, TransferError, TransferEvent, TransferEvents, TransferId, Transport,
 };
 use snaptrak_sync::{ReqwestTransport, TransportError, TransportSettings};
 
@@ -21,7 +21,16 @@ impl TransferEvents for Inbox {
 }
 
 fn plan(method: Method, url: String, body: Body) -> Plan {
-    Plan { id: TransferId(1), method, url, headers: Vec::new(), body, timeout_ms: 5_000, response_bytes_max: 1_000 }
+    Plan {
+        id: TransferId(1),
+        method,
+        url,
+        headers: Vec::new(),
+        body,
+        timeout_ms: 5_000,
+        response_bytes_max: 1_000,
+        into_file: None,
+    }
 }
 
 fn transport() -> ReqwestTransport {
@@ -128,6 +137,32 @@ fn a_longer_answer_than_allowed_is_cut_off() {
     let answer: &'static str = Box::leak(format!("{LONG}{}", "x".repeat(1_001)).into_boxed_str());
     let (url, _requests) = serve(answer);
     assert_eq!(run(plan(Method::Get, url, Body::Empty)), Err(TransferError::Malformed));
+}
+
+#[test]
+fn an_answer_goes_into_a_file_and_on_where_it_broke_off() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("piece");
+    let fetch = |answer: &'static str, held_bytes: u64| {
+        let (url, _requests) = serve(answer);
+        let into = IntoFile { path: path.clone(), held_bytes, bytes_max: 10 };
+        let result = run(Plan { into_file: Some(into), ..plan(Method::Get, url, Body::Empty) });
+        (result.map(|response| (response.status, response.body)), std::fs::read(&path).unwrap_or_default())
+    };
+    assert_eq!(fetch("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nab", 0).0, Err(TransferError::Destination));
+    std::fs::write(&path, "from before").unwrap();
+    let whole = fetch("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nabcd", 11);
+    assert_eq!(whole, (Ok((200, vec![])), b"abcd".to_vec()), "the whole replaces what was there");
+    let broken = fetch("HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 4-9/10\r\nContent-Length: 6\r\n\r\nef", 4);
+    assert_eq!(broken, (Err(TransferError::Offline), b"abcdef".to_vec()), "what has arrived counts");
+    let rest = fetch("HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 6-9/10\r\nContent-Length: 4\r\n\r\nghij", 6);
+    assert_eq!(rest, (Ok((206, vec![])), b"abcdefghij".to_vec()));
+    let other = "HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 5-9/10\r\nContent-Length: 5\r\n\r\nxxxxx";
+    assert_eq!(fetch(other, 6), (Err(TransferError::Malformed), b"abcdefghij".to_vec()), "not what was asked for");
+    let refused = fetch("HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\n{}", 6);
+    assert_eq!(refused, (Ok((404, b"{}".to_vec())), b"abcdefghij".to_vec()), "an error is no content");
+    let long = fetch("HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n01234567890", 0);
+    assert_eq!(long.0, Err(TransferError::Malformed));
 }
 
 #[test]

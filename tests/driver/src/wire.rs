@@ -28,14 +28,24 @@ enum Way {
 struct State {
     to: String,
     up_bytes: u64,
-    /// Nothing goes this way any more once so many bytes have gone up.
-    stop: Option<(Way, u64)>,
+    down_bytes: u64,
+    /// Nothing goes the first way any more once so many bytes have gone the second.
+    stop: Option<(Way, Way, u64)>,
     /// Something is being held back.
     holds: bool,
     /// Counts the cuts: connections made before the last one are dead.
     cuts: u64,
     closed: bool,
     connections: Vec<TcpStream>,
+}
+
+impl State {
+    fn gone(&self, way: Way) -> u64 {
+        match way {
+            Way::Up => self.up_bytes,
+            Way::Down => self.down_bytes,
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -69,17 +79,22 @@ impl Wire {
 
     /// Stops what goes up once so many more bytes have gone up.
     pub fn stop_requests_after(&self, bytes: u64) {
-        self.stop(Way::Up, bytes);
+        self.stop(Way::Up, Way::Up, bytes);
     }
 
     /// Stops what comes down once so many more bytes have gone up: the server does what it was asked, and nobody hears of it.
     pub fn stop_answers_after(&self, bytes: u64) {
-        self.stop(Way::Down, bytes);
+        self.stop(Way::Down, Way::Up, bytes);
     }
 
-    fn stop(&self, way: Way, bytes: u64) {
+    /// Stops what comes down once so many more bytes have come down: in the middle of a download.
+    pub fn stop_downloads_after(&self, bytes: u64) {
+        self.stop(Way::Down, Way::Down, bytes);
+    }
+
+    fn stop(&self, way: Way, counted: Way, bytes: u64) {
         let mut state = self.shared.state();
-        state.stop = Some((way, state.up_bytes + bytes));
+        state.stop = Some((way, counted, state.gone(counted) + bytes));
         state.holds = false;
     }
 
@@ -129,7 +144,8 @@ impl Shared {
     /// Waits while this way is stopped; whether the connection is still alive then.
     fn pass(&self, way: Way, cuts: u64) -> bool {
         let is_stopped = |state: &State| {
-            state.cuts == cuts && state.stop.is_some_and(|(stopped, bytes)| stopped == way && state.up_bytes >= bytes)
+            let reached = |(stopped, counted, bytes)| stopped == way && state.gone(counted) >= bytes;
+            state.cuts == cuts && state.stop.is_some_and(reached)
         };
         let mut state = self.state();
         while is_stopped(&state) {
@@ -183,8 +199,10 @@ fn carry(way: Way, mut from: &TcpStream, mut to: &TcpStream, shared: &Shared, cu
             return Ok(());
         }
         to.write_all(&buffer[..bytes])?;
-        if way == Way::Up {
-            shared.state().up_bytes += bytes as u64;
+        let mut state = shared.state();
+        match way {
+            Way::Up => state.up_bytes += bytes as u64,
+            Way::Down => state.down_bytes += bytes as u64,
         }
     }
 }

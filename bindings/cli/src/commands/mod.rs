@@ -7,6 +7,7 @@ pub(crate) mod capture;
 pub(crate) mod completions;
 pub(crate) mod enrol;
 pub(crate) mod export_key;
+pub(crate) mod fetch;
 pub(crate) mod init;
 pub(crate) mod list;
 pub(crate) mod note;
@@ -46,6 +47,7 @@ pub(crate) fn run(arguments: &Arguments, output: &Output) -> Result<Exit, Error>
         Command::Show(arguments) => show::run(arguments, globals, output),
         Command::View(arguments) => view::run(arguments, globals, output),
         Command::Annotate(arguments) => annotate::run(arguments, globals, output),
+        Command::Fetch(arguments) => fetch::run(arguments, globals, output),
         Command::Thumbnail(arguments) => thumbnail::run(arguments, globals, output),
         Command::Status => status::run(globals, output),
         Command::Why(arguments) => why::run(arguments, globals, output),

@@ -1,5 +1,6 @@
 //! `view`: the original, byte for byte.
 
+use super::fetch;
 use crate::{
     destination,
     error::Error,
@@ -22,6 +23,9 @@ pub(crate) struct Arguments {
     /// Where to write it; `-` is standard output
     #[arg(short, long = "output", value_name = "FILE")]
     output: PathBuf,
+    /// Bring it back from the server first, if it was purged
+    #[arg(long)]
+    fetch: bool,
 }
 
 #[derive(Serialize)]
@@ -33,6 +37,9 @@ struct Shape {
 pub(crate) fn run(arguments: &Arguments, globals: &Globals, output: &Output) -> Result<Exit, Error> {
     let to_stdout = is_stdout(&arguments.output, output)?;
     let sha256 = session::with_store(globals, output, |sdk| {
+        if arguments.fetch {
+            fetch::one(sdk, arguments.id, output, &fetch::cancelled_by_signal()?)?;
+        }
         if to_stdout {
             destination::watched(output.bytes(), WHAT, |writer| Ok(sdk.view(arguments.id, writer)?))
         } else {

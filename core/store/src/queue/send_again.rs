@@ -42,6 +42,29 @@ pub(crate) fn send_again(
     Ok(())
 }
 
+/// A purged piece that the server does not hold any more is set aside, once; a piece that is here or on its way is none.
+pub(crate) fn server_lost(
+    connection: &Connection,
+    asset_id: AssetId,
+    index: u32,
+    now: UnixMs,
+) -> Result<(), StoreError> {
+    if piece_row::state(connection, asset_id, index)? != PieceState::Purged {
+        return Ok(());
+    }
+    let capture_id =
+        rows::first(connection, "SELECT capture_id FROM asset WHERE id = ?1", [asset_id.as_bytes()], |row| {
+            rows::capture_id(row, 0)
+        })?
+        .ok_or(StoreError::Missing { what: "asset" })?;
+    for step in step_row::of_asset(connection, capture_id, asset_id, StepKind::SendPiece)? {
+        if step.piece_index == Some(index) {
+            again(connection, &step, asset_id, index, now)?;
+        }
+    }
+    derive::derive_asset_state(connection, asset_id, now).map(|_| ())
+}
+
 fn is_known(steps: &[StepRow], index: u32) -> bool {
     steps.iter().any(|step| step.piece_index == Some(index))
 }

@@ -3,6 +3,7 @@
 mod captures;
 mod clock;
 mod derived;
+mod fetch;
 mod kills;
 mod notes;
 mod opening;

@@ -7,6 +7,7 @@ pub mod devices;
 pub mod envelopes;
 pub mod findings;
 pub mod health;
+pub mod pieces;
 pub mod receipts;
 pub mod records;
 pub mod sessions;
@@ -63,6 +64,7 @@ impl Call<'_> {
             body,
             timeout_ms,
             response_bytes_max: SMALL_RESPONSE_BYTES_MAX,
+            into_file: None,
         }
     }
 
@@ -82,7 +84,12 @@ pub(crate) fn bearer(token: &Secret) -> (String, String) {
 
 /// A bound for the whole transfer that grows with what it carries.
 pub(crate) fn timeout_ms(body: &Body) -> u64 {
-    SMALL_TIMEOUT_MS + body_bytes(body).saturating_mul(1_000) / SLOWEST_BYTES_PER_SECOND
+    timeout_of_bytes_ms(body_bytes(body))
+}
+
+/// The same for an answer of so many bytes.
+pub(crate) fn timeout_of_bytes_ms(bytes: u64) -> u64 {
+    SMALL_TIMEOUT_MS + bytes.saturating_mul(1_000) / SLOWEST_BYTES_PER_SECOND
 }
 
 /// How many bytes a body holds.

@@ -147,6 +147,7 @@ fn upload_plan(id: TransferId, method: Method, upload: &Upload, headers: Vec<(St
         body,
         timeout_ms,
         response_bytes_max: SMALL_RESPONSE_BYTES_MAX,
+        into_file: None,
     }
 }
 

@@ -8,6 +8,7 @@
 mod body;
 mod failure;
 mod perform;
+mod sink;
 mod tls;
 
 use std::collections::HashMap;

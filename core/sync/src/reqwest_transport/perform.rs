@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use reqwest::Body as RequestBody;
-use snaptrak_domain::transport::{Body, Method, Plan, Response, TransferError, TransferEvents};
+use snaptrak_domain::transport::{Body, IntoFile, Method, Plan, Response, TransferError, TransferEvents};
 use url::Url;
 
 use super::Shared;
 use super::body::FileBody;
 use super::failure::classify;
+use super::sink;
 use crate::origin::{is_allowed, is_loopback};
 
 /// Headers of an answer that are kept; the rest is of no use and a server could send thousands.
@@ -41,11 +42,15 @@ pub(super) async fn perform(
         }
     };
     let answer = request.send().await.map_err(|error| classify(&error))?;
-    read(answer, plan.response_bytes_max).await
+    read(answer, plan.response_bytes_max, plan.into_file).await
 }
 
 /// Reads an answer whose length is bounded, whatever it says of itself.
-async fn read(mut answer: reqwest::Response, bytes_max: u64) -> Result<Response, TransferError> {
+async fn read(
+    mut answer: reqwest::Response,
+    bytes_max: u64,
+    into_file: Option<IntoFile>,
+) -> Result<Response, TransferError> {
     let status = answer.status().as_u16();
     let headers = answer
         .headers()
@@ -54,6 +59,10 @@ async fn read(mut answer: reqwest::Response, bytes_max: u64) -> Result<Response,
         .take(HEADERS_MAX)
         .collect();
     let mut body = Vec::new();
+    if let Some(into) = into_file.filter(|_| sink::is_content(answer.status())) {
+        sink::write(&mut answer, &into).await?;
+        return Ok(Response { status, headers, body });
+    }
     while let Some(chunk) = answer.chunk().await.map_err(|error| classify(&error))? {
         if body.len() as u64 + chunk.len() as u64 > bytes_max {
             return Err(TransferError::Malformed);

@@ -202,6 +202,8 @@ impl Window<'_> {
             | TransferError::Tls
             | TransferError::Cancelled
             | TransferError::Source
+            | TransferError::Destination
+            | TransferError::Full
             | TransferError::PlainHttp
             | TransferError::Malformed => {}
         }
@@ -234,7 +236,12 @@ impl Window<'_> {
                 Ok(()) => Halt::Stop(StoppedBecause::Cancelled),
             },
             // What is no HTTP is something between us and the server, which for now is as good as no network.
-            TransferError::Offline | TransferError::TimedOut | TransferError::Malformed | TransferError::Source => {
+            TransferError::Offline
+            | TransferError::TimedOut
+            | TransferError::Malformed
+            | TransferError::Source
+            | TransferError::Destination
+            | TransferError::Full => {
                 self.block = Some(Reason::new(ReasonCode::Offline));
                 Halt::Stop(StoppedBecause::Offline)
             }

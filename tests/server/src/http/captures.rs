@@ -13,12 +13,14 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG};
+use axum::http::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, RANGE};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use rusqlite::Transaction;
 use serde::{Deserialize, Serialize};
 use snaptrak_domain::{AssetId, CaptureId, Finding, Location, Sha256Digest};
-use tokio::io::AsyncReadExt as _;
+use std::io::SeekFrom;
+use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
@@ -146,16 +148,23 @@ pub(crate) async fn one(
 /// The sealed bytes of one piece.
 #[utoipa::path(
     get, path = "/v1/assets/{asset_id}/pieces/{index}", tag = "assets", security(("access" = [])),
-    params(("asset_id" = Uuid, Path), ("index" = u32, Path)),
+    params(
+        ("asset_id" = Uuid, Path),
+        ("index" = u32, Path),
+        ("Range" = Option<String>, Header, description = "`bytes=N-` alone: goes on where a download broke off"),
+    ),
     responses(
         (status = 200, description = "The sealed file", content_type = "application/octet-stream"),
+        (status = 206, description = "The rest of the sealed file, with `Content-Range`", content_type = "application/octet-stream"),
         (status = 404, description = "`unknown_asset`, `unknown_piece`", body = ErrorBody),
+        (status = 416, description = "`range_not_satisfiable`: the file is not that long", body = ErrorBody),
     )
 )]
 pub(crate) async fn piece(
     State(app): State<AppState>,
     SignedIn(caller): SignedIn,
     Path((asset_id, index)): Path<(String, String)>,
+    asked: HeaderMap,
 ) -> Result<Response, ApiError> {
     let asset_id: AssetId = id(&asset_id)?;
     let unknown_piece = || ApiError::not_found("unknown_piece", "the server does not hold this piece");
@@ -169,14 +178,31 @@ pub(crate) async fn piece(
         })
         .await?;
     let path = app.folder.piece(asset_id, index);
-    let file = tokio::fs::File::open(&path).await.map_err(crate::error::Error::file("open", &path))?;
+    let mut file = tokio::fs::File::open(&path).await.map_err(crate::error::Error::file("open", &path))?;
+    let begin = range_begin(&asked).unwrap_or(0);
+    if begin > 0 && begin >= upload.sealed_bytes {
+        let message = "the sealed file is not that long";
+        return Err(ApiError::new(StatusCode::RANGE_NOT_SATISFIABLE, "range_not_satisfiable", message));
+    }
+    file.seek(SeekFrom::Start(begin)).await.map_err(crate::error::Error::file("seek", &path))?;
+    let left = upload.sealed_bytes - begin;
     let headers = [
         (CONTENT_TYPE, "application/octet-stream".to_owned()),
-        (CONTENT_LENGTH, upload.sealed_bytes.to_string()),
+        (CONTENT_LENGTH, left.to_string()),
+        (ACCEPT_RANGES, "bytes".to_owned()),
         (ETAG, format!("\"{}\"", upload.sealed_sha256)),
     ];
-    Ok((headers, Body::new(super::file_body::FileBody::new(file.take(upload.sealed_bytes), SEND_BYTES)))
-        .into_response())
+    let body = Body::new(super::file_body::FileBody::new(file.take(left), SEND_BYTES));
+    if begin == 0 {
+        return Ok((headers, body).into_response());
+    }
+    let range = format!("bytes {begin}-{}/{}", upload.sealed_bytes - 1, upload.sealed_bytes);
+    Ok((StatusCode::PARTIAL_CONTENT, headers, [(CONTENT_RANGE, range)], body).into_response())
+}
+
+/// Where an open range begins; any other range is answered with the whole, as RFC 9110 allows.
+fn range_begin(asked: &HeaderMap) -> Option<u64> {
+    asked.get(RANGE)?.to_str().ok()?.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok()
 }
 
 fn capture(app: &App, transaction: &Transaction<'_>, row: &CaptureRow) -> Result<Capture, ApiError> {
