@@ -24,6 +24,9 @@ pub(crate) struct Command {
     /// Only the rows whose name contains this
     #[arg(long, default_value = "")]
     only: String,
+    /// Captures of the large store that is put beside one of a thousand; 100000 is the quick form
+    #[arg(long, default_value_t = 1_000_000)]
+    captures: usize,
     /// Folder on the file system to measure
     #[arg(long, value_name = "DIR")]
     folder: Option<PathBuf>,
@@ -36,6 +39,7 @@ pub(crate) fn run(command: &Command) -> Result<()> {
     let mut bench = Process::new("cargo");
     bench.args(["run", "--quiet", "--release", "--locked", "--package", "snaptrak-bench", "--", &command.group]);
     bench.args(["--rounds", &command.rounds.to_string(), "--only", &command.only]);
+    bench.args(["--captures", &command.captures.to_string()]);
     for (name, path) in [("--json", &command.json), ("--plot", &command.plot), ("--folder", &command.folder)] {
         if let Some(path) = path {
             // The bench runs at the repository's root; the path was meant from here.

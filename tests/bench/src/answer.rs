@@ -96,6 +96,11 @@ impl Answer {
     }
 }
 
+/// One number alone, for the process that asked for it.
+pub(crate) fn tell(number: u64) {
+    println!("{number}");
+}
+
 pub(crate) fn complain(error: &dyn Error) -> ExitCode {
     eprintln!("error: {error}");
     ExitCode::FAILURE

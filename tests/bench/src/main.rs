@@ -13,6 +13,12 @@ use std::{path::PathBuf, process::ExitCode};
 enum Group {
     /// Durable captures and notes, sealing, reading.
     Store,
+    /// Opens the store in the folder, sits idle and prints its memory; the store group starts it
+    #[value(hide = true)]
+    Idle,
+    /// Does nothing and prints its memory; the store group starts it
+    #[value(hide = true)]
+    Empty,
 }
 
 #[derive(Parser)]
@@ -31,6 +37,9 @@ struct Arguments {
     /// Only the rows whose name contains this
     #[arg(long, default_value = "")]
     only: String,
+    /// Captures of the large store that is put beside one of a thousand
+    #[arg(long, default_value_t = 1_000_000)]
+    captures: usize,
     /// Folder on the file system to measure (default: the system's temporary folder)
     #[arg(long)]
     folder: Option<PathBuf>,
@@ -40,9 +49,18 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let folder = arguments.folder.clone().unwrap_or_else(std::env::temp_dir);
     let answer = match arguments.group {
-        Group::Store => store::measure(&folder, arguments.rounds.max(1), &arguments.only),
+        Group::Store => store::measure(&folder, arguments.captures, arguments.rounds.max(1), &arguments.only),
+        Group::Idle => return finished(store::million::sit(&folder)),
+        Group::Empty => return finished(store::million::wait()),
     };
     match answer.give(arguments.json.as_deref(), arguments.plot.as_deref()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => answer::complain(error.as_ref()),
+    }
+}
+
+fn finished(result: Result<(), Box<dyn std::error::Error>>) -> ExitCode {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => answer::complain(error.as_ref()),
     }

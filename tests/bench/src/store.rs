@@ -2,6 +2,7 @@
 //! beside pread. To add a row, add a line to [`rows`].
 
 mod captures;
+pub(crate) mod million;
 mod notes;
 mod purge;
 mod random_reads;
@@ -12,6 +13,9 @@ use snaptrak::Platform;
 use snaptrak_store::{Store, Surroundings};
 use snaptrak_testkit::FixedKeyStore;
 use std::{error::Error, path::Path, sync::Arc};
+
+/// Under which every store's keysets are wrapped.
+const KEY: [u8; 32] = [7; 32];
 
 /// Where and how often a row is measured.
 pub(crate) struct Setting<'a> {
@@ -38,7 +42,7 @@ fn rows() -> Vec<(String, Measure)> {
 }
 
 /// Measures the rows whose name contains `only`, in `folder`'s file system. A row that fails is told and stops no other.
-pub(crate) fn measure(folder: &Path, rounds: usize, only: &str) -> Answer {
+pub(crate) fn measure(folder: &Path, captures: usize, rounds: usize, only: &str) -> Answer {
     let setting = Setting { folder, rounds };
     let (mut measured, mut not_run) = (Vec::new(), Vec::new());
     for (name, measure) in self::rows().into_iter().filter(|(name, _)| name.contains(only)) {
@@ -47,21 +51,29 @@ pub(crate) fn measure(folder: &Path, rounds: usize, only: &str) -> Answer {
             Err(error) => not_run.push(NotRun { name, why: error.to_string() }),
         }
     }
+    // Many rows from two stores, of which one takes minutes to make.
+    match million::rows(folder, captures, rounds, only) {
+        Ok(rows) => measured.extend(rows),
+        Err(error) => not_run.push(NotRun { name: format!("{captures} captures"), why: error.to_string() }),
+    }
     Answer::new(measured, not_run)
 }
 
 /// A new store with the operating system's clock and chance, as an app has it, and a key store that costs nothing.
 fn new_store(folder: &Path) -> Result<Store, Box<dyn Error>> {
-    let platform = Platform::system(Arc::new(FixedKeyStore::new([7; 32])));
-    let surroundings = Surroundings {
+    Ok(Store::create(folder, surroundings())?)
+}
+
+fn surroundings() -> Surroundings {
+    let platform = Platform::system(Arc::new(FixedKeyStore::new(KEY)));
+    Surroundings {
         clock: platform.clock,
         random: platform.random,
         key_store: platform.key_store,
         signer: None,
         disk: platform.disk,
         ballast_bytes: 0,
-    };
-    Ok(Store::create(folder, surroundings)?)
+    }
 }
 
 /// Runs `work(caller, turn)` on `callers` threads, `turns` times each, and waits for all.

@@ -7,24 +7,21 @@
 mod grow;
 mod idle;
 
+use super::{KEY, surroundings};
 use crate::{
     answer::Row,
-    measure::{Figure, pair, seconds},
+    measure::{Better, Figure, pair, seconds},
 };
 use grow::BASE_CAPTURES;
-use snaptrak::Platform;
 use snaptrak_domain::{
     AccountId, AssetState, CaptureId, OrganisationId, Sha256Digest, StepKind, limits,
     queue_store::{Enrolment, QueueStore},
 };
-use snaptrak_store::{Store, Surroundings};
-use snaptrak_testkit::FixedKeyStore;
-use std::{error::Error, path::Path, sync::Arc};
+use snaptrak_store::Store;
+use std::{error::Error, path::Path};
 
 pub(crate) use idle::{sit, wait};
 
-/// Under which both stores' keysets are wrapped.
-const KEY: [u8; 32] = [7; 32];
 /// Captures of a page of the list, as a screen asks for them.
 const PAGE: usize = 100;
 /// Openings of each store in a round.
@@ -41,12 +38,7 @@ const ONE_AND_A_HALF: f64 = 1.0 / 1.5;
 const NAMES: [&str; 6] = ["open", "list", "list in a state", "status", "choose the next work", "idle memory"];
 
 /// Measures the rows whose name contains `only`.
-pub(super) fn rows(
-    folder: &Path,
-    captures: usize,
-    rounds: usize,
-    only: &str,
-) -> Result<Vec<Row>, Box<dyn Error>> {
+pub(super) fn rows(folder: &Path, captures: usize, rounds: usize, only: &str) -> Result<Vec<Row>, Box<dyn Error>> {
     let name = |word: &str| format!("{word}, {captures} captures beside {BASE_CAPTURES}");
     let wanted = |word: &str| name(word).contains(only);
     if !NAMES.into_iter().any(wanted) {
@@ -58,7 +50,7 @@ pub(super) fn rows(
     let mut rows = Vec::new();
     let mut row = |word: &str, unit, target, rounds, ours: &mut Round, peer: &mut Round| {
         if wanted(word) {
-            let figure = Figure { name: &name(word), unit, target: Some(target), rounds };
+            let figure = Figure { name: &name(word), unit, better: Better::Larger, target: Some(target), rounds };
             rows.push(pair(&figure, ours, peer, None)?);
         }
         Ok::<_, Box<dyn Error>>(())
@@ -102,18 +94,6 @@ pub(super) fn rows(
 }
 
 type Round<'a> = dyn FnMut() -> Result<f64, Box<dyn Error>> + 'a;
-
-fn surroundings() -> Surroundings {
-    let platform = Platform::system(Arc::new(FixedKeyStore::new(KEY)));
-    Surroundings {
-        clock: platform.clock,
-        random: platform.random,
-        key_store: platform.key_store,
-        signer: None,
-        disk: platform.disk,
-        ballast_bytes: 0,
-    }
-}
 
 fn store(folder: &Path) -> Result<Store, Box<dyn Error>> {
     Ok(Store::open(folder, surroundings())?)

@@ -62,10 +62,14 @@ fn make(folder: &Path) -> Result<(), Box<dyn Error>> {
             ..CaptureRequest::default()
         };
         if number % NOTES_EVERY == 0 {
-            store.note(CaptureRequest { note: None, file_name: None, ..request }, "The plaster is loose and sounds hollow.")?;
+            store.note(
+                CaptureRequest { note: None, file_name: None, ..request },
+                "The plaster is loose and sounds hollow.",
+            )?;
         } else {
             let kind = if number % PHOTOS_EVERY == 0 { Kind::Photo } else { Kind::File };
-            store.capture(CaptureRequest { kind: Some(kind), ..request }, &mut format!("content {number}").as_bytes())?;
+            store
+                .capture(CaptureRequest { kind: Some(kind), ..request }, &mut format!("content {number}").as_bytes())?;
         }
     }
     // Every other record was sent, as after a window that ended early.
@@ -93,12 +97,14 @@ fn copy_folder(from: &Path, to: &Path) -> Result<(), Box<dyn Error>> {
 /// The database's raw key out of the keyset that only the fixed key store opens.
 fn database_key(folder: &Path) -> Result<String, Box<dyn Error>> {
     let file: Value = serde_json::from_slice(&fs::read(folder.join("keyset/background.json"))?)?;
-    let text = |value: &Value, name: &str| value[name].as_str().map(str::to_owned).ok_or("the keyset has another format");
+    let text =
+        |value: &Value, name: &str| value[name].as_str().map(str::to_owned).ok_or("the keyset has another format");
     let generation = file["generation"].as_u64().ok_or("the keyset has another format")?;
     let wrapped =
         WrappedKeys { parameters: file["key_store"].clone(), sealed: STANDARD.decode(text(&file, "sealed")?)? };
     let bound =
-        [text(&file, "format")?.as_bytes(), KeyClass::Background.as_str().as_bytes(), &generation.to_be_bytes()].concat();
+        [text(&file, "format")?.as_bytes(), KeyClass::Background.as_str().as_bytes(), &generation.to_be_bytes()]
+            .concat();
     let plain = FixedKeyStore::new(KEY)
         .unwrap(KeyClass::Background, &wrapped, &bound)
         .map_err(|error| format!("the keyset does not open: {error:?}"))?;
@@ -115,7 +121,9 @@ fn multiply(folder: &Path, copies: usize) -> Result<(), Box<dyn Error>> {
     let mut connection = Connection::open_with_flags(folder.join("database/store.sqlite3"), flags)?;
     connection.pragma_update(None, "key", format!("x'{}'", database_key(folder)?))?;
     // Nothing of this has to survive anything.
-    for (name, value) in [("journal_mode", "OFF"), ("synchronous", "OFF"), ("cache_size", "-262144"), ("foreign_keys", "OFF")] {
+    for (name, value) in
+        [("journal_mode", "OFF"), ("synchronous", "OFF"), ("cache_size", "-262144"), ("foreign_keys", "OFF")]
+    {
         connection.pragma_update_and_check(None, name, value, |_| Ok(())).or_else(none_is_fine)?;
     }
     let triggers: Vec<(String, String)> = connection
@@ -164,7 +172,7 @@ fn multiply_table(
     copies: usize,
 ) -> Result<(), Box<dyn Error>> {
     let mut base = connection.prepare(&format!("SELECT * FROM {table}"))?;
-    let columns: Vec<String> = base.column_names().into_iter().map(str::to_owned).collect();
+    let columns: Vec<String> = base.column_names().map(str::to_owned).collect();
     let change = |column: &String| moves.iter().find(|(name, _)| name == column).map(|(_, added)| *added);
     let changes: Vec<Option<Option<i64>>> = columns.iter().map(change).collect();
     let rows: Vec<Vec<SqlValue>> = base
