@@ -3,6 +3,7 @@
 use crate::{commands, globals::Globals, output::Form};
 use clap::{Parser, Subcommand, builder::PossibleValuesParser, builder::TypedValueParser};
 use snaptrak::{AssetState, Kind, Location, Rendition};
+use std::ops::Range;
 
 /// Takes evidence offline, seals it, understands it on this machine, and brings it to the SnapTrak API.
 #[derive(Debug, Parser)]
@@ -165,6 +166,19 @@ pub(crate) fn location(text: &str) -> Result<Location, String> {
     }
 }
 
+/// Bytes from a place up to another, the second not included.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ByteRange(pub(crate) Range<u64>);
+
+/// Reads `START-END` or `START-`.
+pub(crate) fn range(text: &str) -> Result<ByteRange, String> {
+    let number = |part: &str| part.parse::<u64>().map_err(|_| format!("`{part}` is not a number of bytes"));
+    let (start, end) = text.split_once('-').ok_or("expected START-END or START-")?;
+    let end = if end.is_empty() { u64::MAX } else { number(end)? };
+    let range = number(start)?..end;
+    if range.start <= range.end { Ok(ByteRange(range)) } else { Err("the end comes before the start".to_owned()) }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -204,6 +218,16 @@ mod tests {
             assert!(location(wrong).is_err(), "{wrong}");
         }
         assert!(parse(&["capture", "--location", "-33.8,-70.6", "a"]).is_ok(), "a negative number is no option");
+    }
+
+    #[test]
+    fn ranges_are_checked() {
+        assert_eq!(range("5-10").unwrap(), ByteRange(5..10));
+        assert_eq!(range("5-").unwrap(), ByteRange(5..u64::MAX));
+        assert_eq!(range("5-5").unwrap(), ByteRange(5..5));
+        for wrong in ["", "5", "-5", "10-5", "a-b", "1-2-3"] {
+            assert!(range(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! store survives that; but a person who stops a long command wants to see what was done.
 
 use crate::error::Error;
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use std::{
     io::{self, Read},
@@ -15,6 +15,17 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
 };
+
+/// What ended a wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Woken {
+    /// The source has bytes, or has ended.
+    Readable,
+    /// Nothing came in the time.
+    TimeOver,
+    /// A signal asks to end.
+    Asked,
+}
 
 /// Whether somebody asked this process to end.
 pub(crate) struct Interrupt {
@@ -55,15 +66,21 @@ impl Interrupt {
         });
     }
 
-    /// Waits until `source` can be read or has ended; `false` when a signal came first.
-    pub(crate) fn wait_for(&self, source: BorrowedFd<'_>) -> io::Result<bool> {
+    /// Waits until `source` can be read or has ended, a signal comes, or so many milliseconds are over.
+    pub(crate) fn wait_for(&self, source: BorrowedFd<'_>, wait_ms: Option<u64>) -> io::Result<Woken> {
+        let timeout = wait_ms.map(|ms| Timespec {
+            tv_sec: i64::try_from(ms / 1_000).unwrap_or(i64::MAX),
+            tv_nsec: i64::try_from(ms % 1_000).unwrap_or(0) * 1_000_000,
+        });
         let mut waiting = [
             PollFd::from_borrowed_fd(source, PollFlags::IN),
             PollFd::from_borrowed_fd(self.wake.as_fd(), PollFlags::IN),
         ];
         loop {
-            match poll(&mut waiting, None) {
-                Ok(_) => return Ok(!self.asked()),
+            match poll(&mut waiting, timeout.as_ref()) {
+                Ok(_) if self.asked() => return Ok(Woken::Asked),
+                Ok(0) => return Ok(Woken::TimeOver),
+                Ok(_) => return Ok(Woken::Readable),
                 Err(rustix::io::Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
             }

@@ -2,7 +2,7 @@
 
 use crate::{human, words};
 use serde::Serialize;
-use snaptrak::{AssetId, AssetState, CaptureId, Captured, Kind, Sha256Digest};
+use snaptrak::{AssetId, AssetState, CaptureId, Captured, EndedBecause, Kind, Recorded, Sha256Digest};
 use std::path::Path;
 
 /// A capture that was just made.
@@ -17,6 +17,15 @@ pub(crate) struct CaptureEntry {
     /// The file that it was, as it was named on the command line; what of it is not Unicode is replaced.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) path: Option<String>,
+    /// Of a recording: a signal ended it before its input did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) interrupted: Option<bool>,
+    /// Of a recording: what ended it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) ended_because: Option<EndedBecause>,
+    /// Of a recording: how many pieces it has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) pieces: Option<u32>,
 }
 
 /// A path that was not captured. What of the path is not Unicode is replaced: JSON has no other text.
@@ -49,6 +58,9 @@ impl From<&Captured> for CaptureEntry {
             sha256: captured.sha256,
             state: captured.state,
             path: None,
+            interrupted: None,
+            ended_because: None,
+            pieces: None,
         }
     }
 }
@@ -57,6 +69,18 @@ impl CaptureEntry {
     /// With the file that it was.
     pub(crate) fn of_file(captured: &Captured, file: &Path) -> Self {
         Self { path: Some(file.to_string_lossy().into_owned()), ..captured.into() }
+    }
+}
+
+impl CaptureEntry {
+    /// Of a recording; `interrupted` says that a signal ended it.
+    pub(crate) fn of_recording(recorded: &Recorded, interrupted: bool) -> Self {
+        Self {
+            interrupted: Some(interrupted),
+            ended_because: Some(recorded.ended_because),
+            pieces: Some(recorded.pieces),
+            ..(&recorded.captured).into()
+        }
     }
 }
 

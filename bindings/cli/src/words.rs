@@ -1,6 +1,6 @@
 //! Sentences for codes, in English. The SDK says codes with parameters; a language is the app's, and this is an app.
 
-use snaptrak::{KeptCode, ReasonCode, StoppedBecause};
+use snaptrak::{EndedBecause, KeptCode, ReasonCode, StoppedBecause};
 
 /// Why a path was not captured.
 pub(crate) fn of_refusal(code: &str) -> &str {
@@ -27,6 +27,17 @@ pub(crate) fn of_kept(code: KeptCode) -> &'static str {
         KeptCode::NeedsUser => "a person must unlock the store before their receipts can be put beside them",
         KeptCode::Note => "notes take no room worth freeing",
         KeptCode::Damaged => "their envelope cannot be read",
+    }
+}
+
+/// What ended a recording.
+pub(crate) fn of_end(because: EndedBecause) -> &'static str {
+    match because {
+        EndedBecause::InputEnded => "its input ended",
+        EndedBecause::MaxBytes => "it has as many bytes as it may have",
+        EndedBecause::MaxMs => "it is as long as it may be",
+        EndedBecause::LowSpace => "the disk is nearly full; everything up to here is safe",
+        EndedBecause::Interrupted => "it broke off; everything up to here is safe",
     }
 }
 
@@ -67,6 +78,8 @@ pub(crate) fn of_reason(code: ReasonCode) -> &'static str {
         R::ServerLost => "neither the server nor this device holds it any more",
         R::WithheldByPolicy => "a policy keeps it on this device",
         R::Cancelled => "somebody took it back",
+        R::Recording => "it is still being recorded; its receipt comes after its end",
+        R::RecordingBrokeOff => "the recording broke off and is closed as soon as the store is unlocked and has room",
         R::Verified => "everything is done: the server signed that it holds the same bytes",
     }
 }
@@ -107,6 +120,7 @@ pub(crate) fn of_unblocking(word: &str) -> &str {
         "unlock" => "run it with the passphrase",
         "install" => "run `cargo xtask models`, or name the files with --models and --runtime-library",
         "policy" => "the organisation has to change its policy",
+        "end_of_recording" => "end the recording",
         "nothing" => "nothing needs to be done",
         other => other,
     }

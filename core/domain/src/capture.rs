@@ -164,6 +164,47 @@ pub struct CaptureMetadata {
     /// A recording that ended with its process: what was complete by then is all that there is.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub interrupted: bool,
+    /// How many bytes of an interrupted recording were kept: the stream breaks off here.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub interrupted_at_bytes: Option<u64>,
+    /// When the last of them was written, by the device's own clock.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub interrupted_at_ms: Option<UnixMs>,
+    /// What ended a recording; absent for everything else, and while it goes on.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub ended_because: Option<EndedBecause>,
+}
+
+/// What ended a recording.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EndedBecause {
+    /// The source had no more, or the app ended it.
+    InputEnded,
+    /// It was as long as it was allowed to be, in bytes.
+    MaxBytes,
+    /// It was as long as it was allowed to be, in time.
+    MaxMs,
+    /// The disk was nearly full; it ended while there was room to end well.
+    LowSpace,
+    /// Its process died, or a write failed.
+    Interrupted,
+}
+
+impl EndedBecause {
+    /// Every cause.
+    pub const ALL: [Self; 5] = [Self::InputEnded, Self::MaxBytes, Self::MaxMs, Self::LowSpace, Self::Interrupted];
+
+    /// The word in JSON and on the command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::InputEnded => "input_ended",
+            Self::MaxBytes => "max_bytes",
+            Self::MaxMs => "max_ms",
+            Self::LowSpace => "low_space",
+            Self::Interrupted => "interrupted",
+        }
+    }
 }
 
 /// A capture as lists show it.

@@ -29,7 +29,7 @@ pub mod step_event;
 pub mod transport;
 
 pub use asset::{AssetState, Rendition};
-pub use capture::{CaptureMetadata, Kind, Location, Orientation};
+pub use capture::{CaptureMetadata, EndedBecause, Kind, Location, Orientation};
 pub use clock::{BootId, Clock, Instant, MonotonicMs, UnixMs, WallTime};
 pub use digest::Sha256Digest;
 pub use disk::Disk;

@@ -11,6 +11,14 @@ pub const SEGMENT_BYTES: usize = 65_536;
 /// still read and written whole.
 pub const PIECES_MAX: usize = 16_384;
 
+/// A piece of a recording is finished after this time even where it is not full: what was said ten seconds ago can be on its
+/// way, and at 16 kB/s (sound) a piece is still larger than what sending it costs.
+pub const PIECE_MS: u64 = 10_000;
+
+/// Above the reserve that captures leave free, the disk must have this much left for a recording to go on: it looks once in
+/// 4 MiB, and another may be writing beside it.
+pub const RECORDING_ROOM_BYTES_MIN: u64 = 8 * 1024 * 1024;
+
 /// A note up to this size is a row; more text than this is a file.
 pub const NOTE_INLINE_BYTES_MAX: usize = 65_536;
 

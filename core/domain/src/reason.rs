@@ -93,6 +93,10 @@ codes! {
     WithheldByPolicy = "withheld_by_policy", unblocked_by "policy";
     /// The person took it back.
     Cancelled = "cancelled", unblocked_by "nothing";
+    /// It is still being recorded: its finished pieces may leave, its receipt comes after its end.
+    Recording = "recording", unblocked_by "end_of_recording";
+    /// A recording that broke off waits to be closed with what it has: that needs a key of the viewing class, or room.
+    RecordingBrokeOff = "recording_broke_off", unblocked_by "unlock";
     /// Everything is done.
     Verified = "verified", unblocked_by "nothing";
 }

@@ -303,6 +303,8 @@ impl Error {
             | R::EngineFailed
             | R::ServerLost
             | R::WithheldByPolicy
+            | R::Recording
+            | R::RecordingBrokeOff
             | R::Verified => ErrorCode::Internal,
         };
         let detail: Vec<String> = reason.parameters.iter().map(|(name, value)| format!("{name} {value}")).collect();
@@ -341,6 +343,8 @@ fn sentence(code: ReasonCode) -> &'static str {
         R::SealedMismatch | R::PlaintextMismatch => "the server holds other bytes than this device",
         R::EnvelopeRefused => "the server cannot open the envelope",
         R::ReceiptInvalid => "the server's countersignature does not verify",
+        R::Recording => "it is still being recorded",
+        R::RecordingBrokeOff => "a recording that broke off has not been closed yet",
         R::Verified => "everything is done",
     }
 }

@@ -15,6 +15,7 @@ mod look;
 mod platform;
 mod progress;
 mod purge;
+mod reader;
 mod record;
 mod recover;
 mod room;
@@ -35,6 +36,7 @@ pub use look::PictureFormat;
 pub use platform::{Platform, SystemClock, SystemRandom};
 pub use progress::{Phase, Progress, ProgressEvent, Quiet};
 pub use purge::{KeptCapture, PurgeOptions, PurgeReport};
+pub use reader::Reader;
 pub use record::Recording;
 pub use recover::{BundleReport, RecoverReport, Unreadable, UnreadableCode};
 pub use room::Forecast;
@@ -43,13 +45,13 @@ pub use sync::{Budget, StoppedBecause, SyncReport};
 pub use verify::{VerifyFailure, VerifyReport};
 
 pub use snaptrak_domain::{
-    AccountId, AssetId, AssetState, BootId, CaptureId, CaptureMetadata, Clock, DeviceId, Disk, Finding, FindingBox,
-    KeptCode, KeyClass, KeyStore, KeyStoreError, Kind, Location, MonotonicMs, OrganisationId, PieceState, Random,
-    RandomError, Reason, ReasonCode, Rendition, Secret, Sha256Digest, Signer, SignerError, StageMs, StepKind,
+    AccountId, AssetId, AssetState, BootId, CaptureId, CaptureMetadata, Clock, DeviceId, Disk, EndedBecause, Finding,
+    FindingBox, KeptCode, KeyClass, KeyStore, KeyStoreError, Kind, Location, MonotonicMs, OrganisationId, PieceState,
+    Random, RandomError, Reason, ReasonCode, Rendition, Secret, Sha256Digest, Signer, SignerError, StageMs, StepKind,
     StepState, Task, UnixMs, WallTime, capture::CaptureSummary, engine::Accelerator, key_store::WrappedKeys,
 };
 pub use snaptrak_store::{
-    AssetDetail, CaptureDetail, Captured, Page, ParkedStep, PieceDetail, PieceDone, StepDetail, StoreStatus,
-    SystemDisk, Why,
+    AssetDetail, CaptureDetail, Captured, Page, ParkedStep, PieceDetail, PieceDone, RecordOptions, Recorded,
+    StepDetail, StoreStatus, SystemDisk, Why,
 };
 pub use snaptrak_sync::CancelToken;

@@ -4,7 +4,7 @@ use crate::{Error, ErrorCode, SnapTrak};
 use snaptrak_domain::{AssetState, CaptureId, Rendition, Sha256Digest, queue_store::QueueStore};
 use snaptrak_store::{CaptureDetail, Page, StoreStatus, Why};
 use snaptrak_vision::annotate::{ANNOTATED_PIXELS_MAX, annotate};
-use std::io::Write;
+use std::{io::Write, ops::Range};
 
 pub use snaptrak_vision::annotate::AnnotatedFormat as PictureFormat;
 
@@ -51,6 +51,34 @@ impl SnapTrak {
             return Err(Error::new(ErrorCode::Damaged, "the bytes are not those that were captured"));
         }
         Ok(expected)
+    }
+
+    /// Writes the bytes of the original from `range.start` up to `range.end` (or the end, if that comes first), and answers the
+    /// digest of what was written. Pieces outside the range are not touched.
+    pub fn view_range(&self, id: CaptureId, range: Range<u64>, out: &mut dyn Write) -> Result<Sha256Digest, Error> {
+        let mut reader = self.reader(id)?;
+        let end = range.end.min(reader.length_bytes());
+        if range.start > end {
+            let message =
+                format!("the range begins at {}, the original has {} bytes", range.start, reader.length_bytes());
+            return Err(Error::new(ErrorCode::InvalidArgument, message));
+        }
+        let mut buffer = vec![0_u8; READ_BYTES];
+        let mut digest = ring::digest::Context::new(&ring::digest::SHA256);
+        let mut offset = range.start;
+        while offset < end {
+            let room = usize::try_from(end - offset).unwrap_or(READ_BYTES).min(READ_BYTES);
+            let count = reader.read_at(offset, &mut buffer[..room])?;
+            if count == 0 {
+                return Err(Error::new(ErrorCode::Damaged, "the sealed bytes end too early"));
+            }
+            digest.update(&buffer[..count]);
+            out.write_all(&buffer[..count]).map_err(|error| write_failed(&error))?;
+            offset += count as u64;
+        }
+        let mut sha256 = [0; 32];
+        sha256.copy_from_slice(digest.finish().as_ref());
+        Ok(Sha256Digest(sha256))
     }
 
     /// The upright picture with boxes and labels drawn on it, as an encoded picture.

@@ -2,11 +2,15 @@
 #![allow(clippy::unwrap_used)]
 
 use snaptrak::{
-    CaptureOptions, Config, ErrorCode, Kind, Platform, Quiet, ReasonCode, Rendition, Secret, Sha256Digest, SignUp,
-    SnapTrak,
+    CaptureOptions, Config, EndedBecause, ErrorCode, Kind, Platform, Quiet, ReasonCode, RecordOptions, Rendition,
+    Secret, Sha256Digest, SignUp, SnapTrak,
 };
 use snaptrak_testkit::FixedKeyStore;
-use std::{path::Path, sync::Arc};
+use std::{
+    io::{Read, Seek, SeekFrom},
+    path::Path,
+    sync::Arc,
+};
 
 fn platform(key: u8) -> Platform {
     Platform::system(Arc::new(FixedKeyStore::new([key; 32])))
@@ -109,4 +113,83 @@ fn bad_requests_are_refused_before_anything_happens() {
     };
     assert_eq!(instance.sign_up(plain_http).unwrap_err().code(), ErrorCode::PlainHttpRefused);
     assert_eq!(instance.list(None, 10, None).unwrap().captures.len(), 0);
+}
+
+/// A video of five pieces of 100,000 bytes and a short one.
+fn recorded(instance: &SnapTrak) -> (snaptrak::CaptureId, Vec<u8>) {
+    let bytes: Vec<u8> = (0..125_500_u32).flat_map(u32::to_le_bytes).collect();
+    let options = RecordOptions { piece_bytes: 100_000, ..RecordOptions::default() };
+    let mut recording = instance.record_with(Kind::Video, CaptureOptions::default(), options).unwrap();
+    let done: usize = bytes.chunks(7_001).map(|chunk| recording.write(chunk).unwrap().len()).sum();
+    assert_eq!(done, 5);
+    let recorded = recording.finish().unwrap();
+    assert_eq!((recorded.pieces, recorded.ended_because), (6, EndedBecause::InputEnded));
+    (recorded.captured.capture_id, bytes)
+}
+
+#[test]
+fn a_recording_is_one_stream_with_random_access() {
+    let folder = tempfile::tempdir().unwrap();
+    let instance = create(&folder.path().join("store"));
+    let (id, bytes) = recorded(&instance);
+    let mut reader = instance.reader(id).unwrap();
+    assert_eq!(reader.length_bytes(), 502_000);
+    let mut whole = Vec::new();
+    reader.read_to_end(&mut whole).unwrap();
+    assert!(whole == bytes);
+    reader.seek(SeekFrom::End(-1_000)).unwrap();
+    let mut tail = Vec::new();
+    reader.read_to_end(&mut tail).unwrap();
+    assert!(tail == bytes[501_000..]);
+    assert!(reader.seek(SeekFrom::Current(-600_000)).is_err());
+    let mut window = vec![0; 50_000];
+    for offset in [0, 99_999, 180_000, 470_000, 501_999, 502_000, 900_000] {
+        let count = reader.read_at(offset as u64, &mut window).unwrap();
+        let expected = bytes.get(offset..).unwrap_or_default();
+        assert_eq!(count, expected.len().min(window.len()), "{offset}");
+        assert!(window[..count] == expected[..count], "{offset}");
+    }
+    let mut range = Vec::new();
+    let digest = instance.view_range(id, 150_000..350_000, &mut range).unwrap();
+    assert!(range == bytes[150_000..350_000] && digest == sha256(&range));
+    let outside = instance.view_range(id, 600_000..700_000, &mut range).unwrap_err();
+    assert_eq!(outside.code(), ErrorCode::InvalidArgument);
+}
+
+#[test]
+fn a_range_opens_no_other_piece() {
+    let folder = tempfile::tempdir().unwrap();
+    let instance = create(&folder.path().join("store"));
+    let (id, bytes) = recorded(&instance);
+    let detail = instance.show(id).unwrap();
+    // All but the third are gone, so that opening any of them would fail.
+    for piece in detail.assets[0].pieces.iter().filter(|piece| piece.index != 2) {
+        std::fs::remove_file(instance.show(id).unwrap().assets[0].pieces[piece.index as usize].path.as_ref().unwrap())
+            .unwrap();
+    }
+    let mut range = Vec::new();
+    instance.view_range(id, 200_000..300_000, &mut range).unwrap();
+    assert!(range == bytes[200_000..300_000]);
+    let beyond = instance.view_range(id, 200_000..300_001, &mut range).unwrap_err();
+    assert_eq!(beyond.code(), ErrorCode::Damaged);
+}
+
+#[test]
+fn a_recording_is_read_while_it_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let instance = create(&folder.path().join("store"));
+    let options = RecordOptions { piece_bytes: 1_000, max_bytes: Some(2_500), ..RecordOptions::default() };
+    let mut recording = instance.record_with(Kind::Audio, CaptureOptions::default(), options).unwrap();
+    recording.write(&[1; 1_999]).unwrap();
+    instance.lock();
+    let mut read = Vec::new();
+    instance.reader(recording.capture_id()).unwrap().read_to_end(&mut read).unwrap();
+    assert_eq!(read, [1; 1_000], "the piece that is finished");
+    assert_eq!(instance.why(recording.capture_id()).unwrap().reason.code, ReasonCode::NotEnrolled);
+    recording.pause().unwrap();
+    assert_eq!(recording.write(&[2]).unwrap_err().code(), ErrorCode::InvalidArgument);
+    recording.resume();
+    recording.write(&[2; 5_000]).unwrap();
+    assert_eq!((recording.ended_because(), recording.bytes()), (Some(EndedBecause::MaxBytes), 2_500));
+    assert_eq!(recording.finish().unwrap().captured.bytes, 2_500);
 }

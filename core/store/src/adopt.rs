@@ -1,13 +1,13 @@
 //! What a kill left in `incoming/`: finished, adopted or swept, under the store's lock.
 //!
 //! For each folder there: a closed row means that only the move is left (a chore); an open row is a recording, which is closed
-//! with what is complete; no row but an envelope is a capture (or, by the rendition that the envelope names, a thumbnail of
+//! with what is complete; a folder that is being taken back goes; no row but an envelope is a capture (or, by the rendition that the envelope names, a thumbnail of
 //! one) that was durable and not yet answered, and is adopted; no envelope means that its key never reached the disk, so
 //! nothing can ever open it, and it is swept. Anything that cannot be read now (no viewing key, damage, a full disk) stays
 //! where it is for another opening: opening the store never fails on it.
 
 use crate::{
-    Store, StoreError, capture,
+    Captured, Store, StoreError, capture,
     capture_rows::{self, NewCapture, Place},
     envelopes::envelope_failed,
     layout, rows,
@@ -15,14 +15,18 @@ use crate::{
     sealing::{SealedAsset, seal_failed},
 };
 use ring::digest::{Context, SHA256};
-use snaptrak_domain::{AssetId, Rendition, SealedMetadata, Sha256Digest};
+use snaptrak_domain::{AssetId, EndedBecause, Rendition, SealedMetadata, Sha256Digest, UnixMs};
 use snaptrak_seal::{
     DataKey, Envelope, PieceAddress, PieceOpener, SealedPiece, UntrustedEnvelope, envelope::ENVELOPE_BYTES_MAX,
 };
 use std::{
     fs::{self, File},
     path::Path,
+    time::UNIX_EPOCH,
 };
+
+/// Recordings that broke off and are closed at one unlocking: more than a phone has cameras and microphones.
+const BROKEN_OFF_MAX: i64 = 64;
 
 /// Whether an asset in `incoming/` has a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,16 +44,33 @@ pub(crate) struct Found {
     pub(crate) pieces: Vec<SealedPiece>,
 }
 
+/// A recording that was closed with what was there of it.
+pub(crate) struct ClosedRecording {
+    pub(crate) captured: Captured,
+    pub(crate) pieces: Vec<SealedPiece>,
+    pub(crate) ended_because: EndedBecause,
+}
+
 impl Store {
     /// Looks through `incoming/` and nothing else.
     pub(crate) fn adopt_incoming(&self) -> Result<(), StoreError> {
         let failed = |error| StoreError::io("list what is incoming", error);
-        let mut assets = Vec::new();
+        let (mut assets, mut cancelled) = (Vec::new(), Vec::new());
         for entry in fs::read_dir(self.layout().incoming()).map_err(failed)? {
             let name = entry.map_err(failed)?.file_name();
+            let Some(name) = name.to_str() else { continue };
             // Nothing else is ever put there by us, and what is not ours is left alone.
-            assets.extend(name.to_str().and_then(|name| name.parse::<AssetId>().ok()));
+            match name.strip_suffix(layout::CANCELLED_SUFFIX) {
+                Some(name) => cancelled.extend(name.parse::<AssetId>().ok()),
+                None => assets.extend(name.parse::<AssetId>().ok()),
+            }
         }
+        for asset_id in cancelled {
+            if let Err(error) = self.finish_cancelling(asset_id) {
+                tracing::warn!(%asset_id, %error, "what was taken back goes at another opening");
+            }
+        }
+        assets.retain(|asset_id| !self.inner.keys.is_being_recorded(*asset_id));
         // In the order of their making, so that the receipts' chain is too.
         assets.sort_unstable();
         for asset_id in assets {
@@ -60,11 +81,25 @@ impl Store {
         Ok(())
     }
 
+    /// Closes recordings that broke off before this process and could not be closed when it opened the store.
+    pub(crate) fn resume_interrupted(&self) -> Result<(), StoreError> {
+        let open: Vec<AssetId> = self.read(|connection| {
+            let sql = "SELECT id FROM asset INDEXED BY asset_in_incoming WHERE in_incoming = 1 AND closed = 0 LIMIT ?1";
+            rows::all(connection, sql, [BROKEN_OFF_MAX], |row| rows::asset_id(row, 0))
+        })?;
+        for asset_id in open.into_iter().filter(|asset_id| !self.inner.keys.is_being_recorded(*asset_id)) {
+            if let Err(error) = self.resume_recording(asset_id, &self.layout().incoming_asset(asset_id)) {
+                tracing::warn!(%asset_id, %error, "a recording that broke off waits for another time");
+            }
+        }
+        Ok(())
+    }
+
     fn adopt(&self, asset_id: AssetId) -> Result<(), StoreError> {
         let folder = self.layout().incoming_asset(asset_id);
         match self.row_of(asset_id)? {
             Row::Closed => Ok(()),
-            Row::Open => self.resume(asset_id, &folder),
+            Row::Open => self.resume_recording(asset_id, &folder).map(|_| ()),
             Row::Absent if folder.join(layout::ENVELOPE_NAME).exists() => match rendition_in(&folder)? {
                 Rendition::Original => self.adopt_without_row(asset_id, &folder),
                 Rendition::Redacted | Rendition::Thumbnail => self.adopt_derived(asset_id, &folder),
@@ -91,14 +126,20 @@ impl Store {
     }
 
     /// Closes a recording with its complete pieces and what its open piece still gives.
-    fn resume(&self, asset_id: AssetId, folder: &Path) -> Result<(), StoreError> {
+    pub(crate) fn resume_recording(
+        &self,
+        asset_id: AssetId,
+        folder: &Path,
+    ) -> Result<Option<ClosedRecording>, StoreError> {
         match self.close_found(asset_id, folder)? {
             Some((metadata, data_key, asset)) => {
-                self.close_recording(metadata.capture, asset_id, asset, &data_key)?;
+                let pieces = asset.pieces.clone();
+                let ended_because = metadata.capture.ended_because.unwrap_or(EndedBecause::Interrupted);
+                let captured = self.close_recording(metadata.capture, asset_id, asset, &data_key)?;
                 tracing::info!(%asset_id, "an interrupted recording was closed");
-                Ok(())
+                Ok(Some(ClosedRecording { captured, pieces, ended_because }))
             }
-            None => self.forget_empty_recording(asset_id),
+            None => self.forget_empty_recording(asset_id).map(|()| None),
         }
     }
 
@@ -140,7 +181,9 @@ impl Store {
             return Ok(Some((metadata, data_key, asset)));
         }
         let next = pieces.len() as u32;
-        if let Some(piece) = salvage(folder, &data_key, asset_id, next, self.random())? {
+        let salvaged = salvage(folder, &data_key, asset_id, next, self.random())?;
+        let last = pieces.last().map(|piece| piece.index).max(salvaged.as_ref().map(|piece| piece.index));
+        if let Some(piece) = salvaged {
             envelope.add_piece(&piece).map_err(envelope_failed)?;
             pieces.push(piece);
         }
@@ -153,6 +196,9 @@ impl Store {
             pieces,
         };
         metadata.capture.interrupted = true;
+        metadata.capture.interrupted_at_bytes = Some(asset.bytes);
+        metadata.capture.interrupted_at_ms = last.and_then(|index| written_ms(&folder.join(layout::piece_name(index))));
+        metadata.capture.ended_because = Some(EndedBecause::Interrupted);
         let bytes = self.inner.sealer.close_envelope(&mut envelope, &metadata.capture, &data_key, &asset)?;
         layout::replace_file(&folder.join(layout::ENVELOPE_NAME), &bytes)?;
         Ok(Some((metadata, data_key, asset)))
@@ -160,7 +206,10 @@ impl Store {
 
     pub(crate) fn find(&self, asset_id: AssetId, folder: &Path) -> Result<Found, StoreError> {
         let parsed = read_envelope(folder)?;
-        let data_key = self.unwrap_data_key(&parsed, asset_id)?;
+        let data_key = match self.inner.keys.recent(asset_id) {
+            Some(data_key) => data_key,
+            None => self.unwrap_data_key(&parsed, asset_id)?,
+        };
         let envelope = parsed.authenticate(&data_key).map_err(envelope_failed)?;
         let metadata = envelope.metadata(&data_key).map_err(envelope_failed)?;
         let pieces: Vec<SealedPiece> = metadata
@@ -195,6 +244,12 @@ fn read_envelope(folder: &Path) -> Result<UntrustedEnvelope, StoreError> {
 /// What the envelope calls itself; it is authenticated before anything is done with it.
 fn rendition_in(folder: &Path) -> Result<Rendition, StoreError> {
     Ok(read_envelope(folder)?.claims().rendition)
+}
+
+/// When a file was last written, as the file system says; sealing again keeps it.
+fn written_ms(path: &Path) -> Option<UnixMs> {
+    let since = fs::metadata(path).ok()?.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
+    i64::try_from(since.as_millis()).ok().map(UnixMs)
 }
 
 /// The digest of an asset's whole plaintext, by opening every piece.

@@ -90,6 +90,9 @@ impl Store {
             location: request.location,
             embedded,
             interrupted: false,
+            interrupted_at_bytes: None,
+            interrupted_at_ms: None,
+            ended_because: None,
         })
     }
 

@@ -3,7 +3,15 @@
 //! Capture, asset, pieces, place in the receipt chain and steps come into being together or not at all. A recording's
 //! capture and asset come first, its pieces one by one, receipt and steps when it is closed.
 
-use crate::{StoreError, queue::derive::derive_asset_state, queue::steps, receipts, rows};
+use crate::{
+    StoreError,
+    queue::{
+        derive::derive_asset_state,
+        outgoing, recorded,
+        steps::{self, NewSteps},
+    },
+    receipts, rows,
+};
 use rusqlite::{Connection, params};
 use serde::{Deserialize, Serialize};
 use snaptrak_domain::{
@@ -80,7 +88,7 @@ pub(crate) fn insert(connection: &Connection, new: &NewCapture) -> Result<AssetS
         insert_piece(connection, new.asset_id, one, piece.map(Vec::as_slice))?;
     }
     take_receipt(connection, new)?;
-    insert_steps(connection, new)?;
+    with_steps(new, |new| steps::insert(connection, *new))?;
     Ok(state)
 }
 
@@ -107,15 +115,37 @@ pub(crate) fn insert_open(
     Ok(())
 }
 
-/// A finished piece of a recording.
-pub(crate) fn add_piece(connection: &Connection, asset_id: AssetId, piece: &SealedPiece) -> Result<(), StoreError> {
-    insert_piece(connection, asset_id, piece, None)?;
+/// A piece of a recording that is durable and listed in the envelope.
+#[derive(Debug, Clone)]
+pub(crate) struct AddedPiece {
+    pub(crate) asset_id: AssetId,
+    /// As far as it is known by now.
+    pub(crate) metadata: CaptureMetadata,
+    pub(crate) piece: SealedPiece,
+    pub(crate) now: UnixMs,
+}
+
+/// A finished piece of a recording, with the steps by which it leaves.
+pub(crate) fn add_piece(connection: &Connection, added: &AddedPiece) -> Result<(), StoreError> {
+    let AddedPiece { asset_id, metadata, piece, now } = added;
+    insert_piece(connection, *asset_id, piece, None)?;
     rows::change(
         connection,
-        "UPDATE asset SET bytes = (SELECT sum(bytes) FROM piece WHERE asset_id = ?1) WHERE id = ?1",
-        [asset_id.as_bytes()],
+        "UPDATE asset SET bytes = bytes + ?2 WHERE id = ?1",
+        params![asset_id.as_bytes(), rows::signed(piece.bytes)?],
     )?;
-    Ok(())
+    if piece.index == 0 {
+        update_metadata(connection, metadata)?;
+    }
+    let new = NewSteps {
+        capture_id: metadata.capture_id,
+        asset_id: *asset_id,
+        kind: metadata.kind,
+        content_type: &metadata.content_type,
+        pieces: &[],
+        now: *now,
+    };
+    recorded::piece_added(connection, &new, piece.index, piece.sealed_bytes)
 }
 
 /// Closes a recording whose pieces are those of `new`; the state of its original.
@@ -124,19 +154,26 @@ pub(crate) fn close(connection: &Connection, new: &NewCapture) -> Result<AssetSt
         // What was durable before a kill may lack its row.
         insert_piece(connection, new.asset_id, piece, None)?;
     }
-    rows::change(
-        connection,
-        "UPDATE capture SET kind = ?2, metadata = ?3 WHERE id = ?1",
-        params![new.metadata.capture_id.as_bytes(), new.metadata.kind.as_str(), metadata_text(&new.metadata)?],
-    )?;
+    let record_changed =
+        outgoing::metadata(connection, new.metadata.capture_id)?.content_type != new.metadata.content_type;
+    update_metadata(connection, &new.metadata)?;
     rows::change(
         connection,
         "UPDATE asset SET closed = 1, bytes = ?2, sha256 = ?3 WHERE id = ?1",
         params![new.asset_id.as_bytes(), rows::signed(new.bytes)?, new.sha256.as_bytes()],
     )?;
     take_receipt(connection, new)?;
-    insert_steps(connection, new)?;
+    with_steps(new, |steps| recorded::closed(connection, steps, record_changed))?;
     derive_asset_state(connection, new.asset_id, new.now)
+}
+
+fn update_metadata(connection: &Connection, metadata: &CaptureMetadata) -> Result<(), StoreError> {
+    rows::change(
+        connection,
+        "UPDATE capture SET kind = ?2, metadata = ?3 WHERE id = ?1",
+        params![metadata.capture_id.as_bytes(), metadata.kind.as_str(), metadata_text(metadata)?],
+    )?;
+    Ok(())
 }
 
 /// Takes back a recording that never had a byte.
@@ -217,17 +254,14 @@ fn take_receipt(connection: &Connection, new: &NewCapture) -> Result<(), StoreEr
     })
 }
 
-fn insert_steps(connection: &Connection, new: &NewCapture) -> Result<(), StoreError> {
+fn with_steps<T>(new: &NewCapture, work: impl FnOnce(&NewSteps<'_>) -> T) -> T {
     let sealed_bytes: Vec<u64> = new.pieces.iter().map(|piece| piece.sealed_bytes).collect();
-    steps::insert(
-        connection,
-        steps::NewSteps {
-            capture_id: new.metadata.capture_id,
-            asset_id: new.asset_id,
-            kind: new.metadata.kind,
-            content_type: &new.metadata.content_type,
-            pieces: &sealed_bytes,
-            now: new.now,
-        },
-    )
+    work(&NewSteps {
+        capture_id: new.metadata.capture_id,
+        asset_id: new.asset_id,
+        kind: new.metadata.kind,
+        content_type: &new.metadata.content_type,
+        pieces: &sealed_bytes,
+        now: new.now,
+    })
 }

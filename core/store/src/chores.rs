@@ -22,10 +22,13 @@ use std::{collections::BTreeSet, fs, io, path::PathBuf, sync::Arc};
 /// Assets moved in one batch: a few syncs, during which a new capture waits.
 const MOVES_MAX: usize = 32;
 
-/// What is closed and lies in `incoming/`. The index is named, since the planner, which has no statistics, would rather walk
+/// What is closed and lies in `incoming/`, but for a recording of which a piece is being sent from there: a transfer may open
+/// the file again at any time. The index is named, since the planner, which has no statistics, would rather walk
 /// the table in the order that is asked for.
 pub(crate) const TO_MOVE: &str = "SELECT id FROM asset INDEXED BY asset_in_incoming
-  WHERE in_incoming = 1 AND closed = 1 ORDER BY id LIMIT ?1";
+  WHERE in_incoming = 1 AND closed = 1
+    AND NOT EXISTS (SELECT 1 FROM piece WHERE piece.asset_id = asset.id AND piece.state = 'sending')
+  ORDER BY id LIMIT ?1";
 
 /// One thing that can wait.
 pub(crate) trait Chore: Send {

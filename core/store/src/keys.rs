@@ -13,7 +13,7 @@ use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use snaptrak_domain::{AssetId, KeyClass, KeyStore, Random, Secret, Signer, UnixMs};
 use snaptrak_seal::{DataKey, KemAlgorithm, RecipientPrivateKey, RecipientPublicKey, SoftwareSigner};
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, RwLock},
 };
 use zeroize::Zeroizing;
@@ -63,6 +63,8 @@ pub(crate) struct Keys {
     pub(crate) signer: Arc<dyn Signer>,
     viewing: Mutex<Option<Arc<Vec<RecipientPrivateKey>>>>,
     recent: Mutex<VecDeque<(AssetId, DataKey)>>,
+    /// Of recordings that go on, however many captures are made beside them.
+    recording: Mutex<BTreeMap<AssetId, DataKey>>,
 }
 
 impl Keys {
@@ -86,6 +88,7 @@ impl Keys {
             signer,
             viewing: Mutex::new(None),
             recent: Mutex::new(VecDeque::new()),
+            recording: Mutex::new(BTreeMap::new()),
         })
     }
 
@@ -140,8 +143,26 @@ impl Keys {
         recent.push_back((asset_id, data_key));
     }
 
-    /// The data key of a recent capture.
+    /// Remembers the data key of a recording until [`Keys::recording_ended`].
+    pub(crate) fn recording_began(&self, asset_id: AssetId, data_key: DataKey) {
+        lock(&self.recording).insert(asset_id, data_key);
+    }
+
+    /// The recording no longer writes.
+    pub(crate) fn recording_ended(&self, asset_id: AssetId) {
+        lock(&self.recording).remove(&asset_id);
+    }
+
+    /// Whether a recording of this process still writes this asset.
+    pub(crate) fn is_being_recorded(&self, asset_id: AssetId) -> bool {
+        lock(&self.recording).contains_key(&asset_id)
+    }
+
+    /// The data key of a recent capture or of a recording that goes on.
     pub(crate) fn recent(&self, asset_id: AssetId) -> Option<DataKey> {
+        if let Some(key) = lock(&self.recording).get(&asset_id) {
+            return Some(key.clone());
+        }
         lock(&self.recent).iter().rev().find(|(known, _)| *known == asset_id).map(|(_, key)| key.clone())
     }
 

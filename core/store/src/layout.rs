@@ -19,6 +19,9 @@ const FILE_MODE: u32 = 0o600;
 /// A folder whose creation was begun and not finished holds this file; nothing was acknowledged in it yet.
 pub(crate) const CREATING: &str = "creating";
 
+/// After the id in the name of a recording's folder that is being taken back.
+pub(crate) const CANCELLED_SUFFIX: &str = ".cancelled";
+
 /// The places of one store.
 #[derive(Debug, Clone)]
 pub(crate) struct Layout {
@@ -106,6 +109,11 @@ impl Layout {
     /// Where an asset lies between capture and its move.
     pub(crate) fn incoming_asset(&self, asset_id: AssetId) -> PathBuf {
         self.incoming().join(asset_id.to_string())
+    }
+
+    /// A recording that is being taken back, until its folder is gone. The name is no asset's.
+    pub(crate) fn cancelled_asset(&self, asset_id: AssetId) -> PathBuf {
+        self.incoming().join(format!("{asset_id}{CANCELLED_SUFFIX}"))
     }
 
     /// The folder of at most a few thousand assets: the last two digits of the id, since a UUIDv7 begins with the time.

@@ -68,7 +68,7 @@ pub use export::{ExportedKey, ExportedPiece};
 pub use list::Page;
 pub use purge::{KEPT_LISTED_MAX, KeptCapture, PurgeReport, PurgeRequest};
 pub use receipts::StoredReceipt;
-pub use recording::{PieceDone, Recording};
+pub use recording::{PieceDone, RecordOptions, Recorded, Recording};
 pub use recover::{
     BundleReport, InPlace, RecoverReport, Recovery, Unpacked, Unreadable, UnreadableCode, export_bundle, unpack_bundle,
 };

@@ -19,6 +19,7 @@ use std::{
     fs::{self, File},
     io::{self, Read, Seek, SeekFrom},
     path::Path,
+    time::SystemTime,
 };
 
 /// Bytes read at a time: one segment.
@@ -44,6 +45,7 @@ pub(crate) fn salvage(
         sealing::sync(&file)?;
         return Ok(Some(whole));
     }
+    let written = file.metadata().and_then(|metadata| metadata.modified()).ok();
     let segments = file_bytes(&file)? / SEGMENT_BYTES as u64;
     if segments == 0 {
         return Ok(None);
@@ -51,7 +53,7 @@ pub(crate) fn salvage(
     let longer = Lengthened { file, position: 0, bytes: lengthened_bytes(segments) };
     let mut opener = PieceOpener::open(longer, data_key, address).map_err(seal_failed)?;
     let temporary = layout::temporary_of(&path);
-    let written = seal_again(&mut opener, &temporary, data_key, address, random);
+    let written = seal_again(&mut opener, (&temporary, written), data_key, address, random);
     match written {
         Ok(Some(piece)) => {
             fs::rename(&temporary, &path).map_err(|error| StoreError::io("replace a piece", error))?;
@@ -78,7 +80,7 @@ fn lengthened_bytes(segments: u64) -> u64 {
 
 fn seal_again(
     opener: &mut PieceOpener<Lengthened>,
-    target: &Path,
+    (target, written): (&Path, Option<SystemTime>),
     data_key: &DataKey,
     address: PieceAddress,
     random: &dyn Random,
@@ -103,6 +105,10 @@ fn seal_again(
         return Ok(None);
     }
     let (file, piece) = sealer.finish().map_err(seal_failed)?;
+    if let Some(written) = written {
+        // The time of the last byte is part of what is known of the recording; without it the piece is as good.
+        let _ = file.set_modified(written);
+    }
     sealing::sync(&file)?;
     Ok(Some(piece))
 }

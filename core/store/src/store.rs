@@ -137,10 +137,12 @@ impl Store {
         self.inner.device_id
     }
 
-    /// Asks the key store for the viewing class now, while the person is there, so that nothing later has to.
+    /// Asks the key store for the viewing class now, while the person is there, so that nothing later has to; what could not
+    /// be closed for want of it since the opening is closed now.
     pub fn unlock(&self) -> Result<(), StoreError> {
         let inner = &self.inner;
-        inner.keys.viewing(&inner.files.layout, inner.surroundings.key_store.as_ref()).map(|_| ())
+        inner.keys.viewing(&inner.files.layout, inner.surroundings.key_store.as_ref())?;
+        self.resume_interrupted()
     }
 
     /// Forgets the viewing key and every remembered data key, as when the app locks itself.

@@ -7,7 +7,8 @@ use crate::{
 };
 use rusqlite::{Connection, params};
 use snaptrak_domain::{
-    AssetState, CaptureId, Reason, ReasonCode, Rendition, StepKind, StepState, UnixMs, backoff, limits::BACKOFF_CAP_MS,
+    AssetId, AssetState, CaptureId, Reason, ReasonCode, Rendition, StepKind, StepState, UnixMs, backoff,
+    limits::BACKOFF_CAP_MS,
 };
 
 /// Where a capture stands and why it goes no further.
@@ -38,25 +39,42 @@ impl Why {
 impl Store {
     /// Why the original of a capture is not verified.
     pub fn why(&self, capture_id: CaptureId, now: UnixMs) -> Result<Why, StoreError> {
-        self.read(|connection| why(connection, capture_id, now))
+        let is_being_recorded = |asset_id| self.inner.keys.is_being_recorded(asset_id);
+        self.read(|connection| why(connection, capture_id, now, is_being_recorded))
     }
 }
 
-/// Looks in this order: what is decided for good; a step of its own that was set aside; what holds up everything (nobody has
-/// enrolled, sync says why it cannot run); a delay; work under way; the server's checking; else it waits for its turn.
-pub(crate) fn why(connection: &Connection, capture_id: CaptureId, now: UnixMs) -> Result<Why, StoreError> {
-    let (asset_id, state, since) = rows::first(
+/// Looks in this order: what is decided for good; a recording that broke off and could not be closed yet; a step of its own that was set aside; what holds up everything (nobody has
+/// enrolled, sync says why it cannot run); a delay; work under way; the server's checking; a recording that goes on; else it
+/// waits for its turn.
+pub(crate) fn why(
+    connection: &Connection,
+    capture_id: CaptureId,
+    now: UnixMs,
+    is_being_recorded: impl Fn(AssetId) -> bool,
+) -> Result<Why, StoreError> {
+    let (asset_id, state, since, closed): (_, _, _, bool) = rows::first(
         connection,
-        "SELECT id, state, state_since_ms FROM asset WHERE capture_id = ?1 AND rendition = ?2",
+        "SELECT id, state, state_since_ms, closed FROM asset WHERE capture_id = ?1 AND rendition = ?2",
         params![capture_id.as_bytes(), Rendition::Original.as_str()],
-        |row| Ok((rows::asset_id(row, 0)?, rows::word(row, 1, "asset state")?, rows::unix_ms(row, 2)?)),
+        |row| Ok((rows::asset_id(row, 0)?, rows::word(row, 1, "asset state")?, rows::unix_ms(row, 2)?, row.get(3)?)),
     )?
     .ok_or(StoreError::Missing { what: "capture" })?;
     let of_asset = |code| Why { state, reason: Reason::new(code), since, next_try: None };
-    if let Some(code) = settled_code(state) {
-        return Ok(of_asset(code));
-    }
     let mut steps = step_row::of_capture(connection, capture_id)?;
+    if let Some(code) = settled_code(state) {
+        let mut settled = of_asset(code);
+        let sent =
+            steps.iter().filter(|step| step.kind == StepKind::SendPiece && step.state == StepState::Done).count();
+        if code == ReasonCode::Cancelled && sent > 0 {
+            // Taken back after some of it had left: the server keeps these pieces of a capture without an end.
+            settled.reason = settled.reason.with("pieces_at_server", sent.to_string());
+        }
+        return Ok(settled);
+    }
+    if !closed && !is_being_recorded(asset_id) {
+        return Ok(of_asset(ReasonCode::RecordingBrokeOff));
+    }
     steps.retain(|step| step.kind.blocks_verification() && step.asset_id.is_none_or(|id| id == asset_id));
     if let Some(parked) = steps.iter().find(|step| step.state == StepState::Parked) {
         return Ok(of_step(state, parked, ReasonCode::ServerRefused));
@@ -67,7 +85,8 @@ pub(crate) fn why(connection: &Connection, capture_id: CaptureId, now: UnixMs) -
     if let Some(block) = enrolment::sync_block(connection)? {
         return Ok(Why { state, reason: block.reason, since: block.since_ms, next_try: None });
     }
-    Ok(under_way(state, &steps, now).unwrap_or_else(|| of_asset(ReasonCode::Waiting)))
+    let otherwise = if closed { ReasonCode::Waiting } else { ReasonCode::Recording };
+    Ok(under_way(state, &steps, now).unwrap_or_else(|| of_asset(otherwise)))
 }
 
 /// The code of a state in which nothing is to be done.

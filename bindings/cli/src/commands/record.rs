@@ -1,23 +1,30 @@
-//! `record`: takes in standard input as it comes, piece by piece, until it ends or somebody ends it.
+//! `record`: takes in standard input as it comes, piece by piece, until it ends, somebody ends it, or it is as long as it may
+//! be. With `--sync` a second thread brings each piece to the server while the input goes on.
 
-use super::capture::Labels;
+use super::{capture::Labels, sync};
 use crate::{
     args,
     error::Error,
     exit::Exit,
     globals::Globals,
-    interrupt::Interrupt,
+    interrupt::{Interrupt, Woken},
     output::Output,
     progress::Bar,
     session,
-    shapes::{CAPTURE_SCHEMA, CaptureResult},
+    shapes::{CAPTURE_SCHEMA, CaptureEntry, CaptureResult},
+    words as sentences,
 };
 use serde::Serialize;
-use snaptrak::{CaptureOptions, Captured, Kind, PieceDone, SnapTrak};
+use snaptrak::{
+    Budget, CancelToken, CaptureOptions, Kind, PieceDone, Quiet, RecordOptions, Recorded, Recording, SnapTrak,
+    SyncReport,
+};
 use std::{
     fs::File,
     io::{self, Read},
     os::fd::AsFd,
+    sync::mpsc,
+    thread,
 };
 
 /// One read: sixteen pipe buffers of Linux, so that the system call does not count.
@@ -33,6 +40,18 @@ pub(crate) struct Arguments {
     note: Option<String>,
     #[command(flatten)]
     labels: Labels,
+    /// End it when it has so many bytes
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    max_bytes: Option<u64>,
+    /// End it after so many milliseconds
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    max_ms: Option<u64>,
+    /// Finish a piece after so many milliseconds, full or not
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    piece_ms: Option<u64>,
+    /// Bring each piece to the server while it goes on, and the receipt at the end
+    #[arg(long)]
+    sync: bool,
     /// Print one JSON object a line, each the moment a piece is durable
     #[arg(long)]
     pub(crate) jsonl: bool,
@@ -44,34 +63,153 @@ struct PieceLine {
     bytes: u64,
 }
 
-pub(crate) fn run(arguments: &Arguments, globals: &Globals, output: &Output) -> Result<Exit, Error> {
-    let (captured, interrupted) = session::with_store(globals, output, |sdk| record(sdk, arguments, output))?;
-    output.result(CAPTURE_SCHEMA, &CaptureResult::one((&captured).into()), CaptureResult::words)?;
-    Ok(if interrupted { Exit::Interrupted } else { Exit::Done })
+#[derive(Serialize)]
+struct Shape {
+    #[serde(flatten)]
+    result: CaptureResult,
+    /// How the last window of `--sync` went.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sync: Option<sync::Shape>,
 }
 
-fn record(sdk: &SnapTrak, arguments: &Arguments, output: &Output) -> Result<(Captured, bool), Error> {
+/// What became of the input.
+struct Taken {
+    recorded: Recorded,
+    /// A signal came before the end of the input.
+    interrupted: bool,
+    /// With `--sync`.
+    report: Option<Result<SyncReport, snaptrak::Error>>,
+}
+
+pub(crate) fn run(arguments: &Arguments, globals: &Globals, output: &Output) -> Result<Exit, Error> {
+    let taken = session::with_store(globals, output, |sdk| {
+        if arguments.sync { record_and_sync(sdk, arguments, output) } else { record_alone(sdk, arguments, output) }
+    })?;
+    let mut exit = if taken.interrupted { Exit::Interrupted } else { Exit::Done };
+    let mut report = None;
+    match taken.report {
+        None => {}
+        Some(Ok(last)) => {
+            if exit == Exit::Done {
+                exit = sync::exit(&last);
+            }
+            report = Some(sync::shape(&last));
+        }
+        Some(Err(error)) => {
+            // The recording is safe, and says so; only its way to the server failed.
+            let error = Error::from(error);
+            output.failure_words(&error);
+            if exit == Exit::Done {
+                exit = Exit::of(&error);
+            }
+        }
+    }
+    let entry = CaptureEntry::of_recording(&taken.recorded, taken.interrupted);
+    let shape = Shape { result: CaptureResult::one(entry), sync: report };
+    output.result(CAPTURE_SCHEMA, &shape, |shape| words(shape, &taken.recorded))?;
+    Ok(exit)
+}
+
+fn words(shape: &Shape, recorded: &Recorded) -> String {
+    let mut words = format!("{}\nended: {}", shape.result.words(), sentences::of_end(recorded.ended_because));
+    if let Some(report) = &shape.sync {
+        words = format!("{words}\n{}", sync::words(report));
+    }
+    words
+}
+
+fn record_alone(sdk: &SnapTrak, arguments: &Arguments, output: &Output) -> Result<Taken, Error> {
+    let (recorded, interrupt) = record(sdk, arguments, output, |_| {})?;
+    Ok(Taken { recorded, interrupted: interrupt.asked(), report: None })
+}
+
+fn record_and_sync(sdk: &SnapTrak, arguments: &Arguments, output: &Output) -> Result<Taken, Error> {
+    // The passphrase was given: receipts go into their envelopes in this window.
+    sdk.unlock()?;
+    let cancel = CancelToken::new();
+    thread::scope(|scope| {
+        // One word is enough for whatever was finished since the last window began.
+        let (tell, told) = mpsc::sync_channel::<()>(1);
+        let courier = scope.spawn(|| carry(sdk, told, &cancel));
+        let result = record(sdk, arguments, output, |pieces| {
+            if !pieces.is_empty() {
+                // Full: the courier has not taken the last word yet. Gone: it has failed, and says so at the end.
+                let _ = tell.try_send(());
+            }
+        });
+        let interrupted = result.as_ref().is_ok_and(|(_, interrupt)| interrupt.asked());
+        if result.is_err() || interrupted {
+            // Whoever ends it does not want to wait for the network.
+            cancel.cancel();
+        }
+        let recorded = result.map(|(recorded, interrupt)| {
+            let cancel = cancel.clone();
+            interrupt.then(move || cancel.cancel());
+            recorded
+        });
+        drop(tell);
+        let report = courier.join().expect("a panic of the SDK ends the command as one of its own would");
+        Ok(Taken { recorded: recorded?, interrupted, report: Some(report) })
+    })
+}
+
+/// A window each time that a piece was finished, and one for the rest when no more will be; the answer is the last one's.
+fn carry(sdk: &SnapTrak, told: mpsc::Receiver<()>, cancel: &CancelToken) -> Result<SyncReport, snaptrak::Error> {
+    let window = || sdk.sync_until(Budget::default(), &Quiet, cancel);
+    while told.recv().is_ok() {
+        if let Err(error) = window() {
+            // What failed now may work for the next piece, or at the end, which is what is answered.
+            drop(error);
+        }
+    }
+    window()
+}
+
+fn record(
+    sdk: &SnapTrak,
+    arguments: &Arguments,
+    output: &Output,
+    finished: impl Fn(&[PieceDone]),
+) -> Result<(Recorded, Interrupt), Error> {
     let unreadable = |source| Error::Read { what: "standard input", source };
     let interrupt = Interrupt::listen()?;
     // Not through `Stdin`, whose buffer could hold bytes of which the wait below knows nothing.
     let mut input = File::from(io::stdin().as_fd().try_clone_to_owned().map_err(unreadable)?);
-    let options = CaptureOptions { note: arguments.note.clone(), ..arguments.labels.options() };
-    let mut recording = sdk.record(arguments.kind, options)?;
+    let mut recording = begin(sdk, arguments)?;
     let bar = Bar::of_bytes(output);
     let mut buffer = vec![0; READ_BYTES];
-    while interrupt.wait_for(input.as_fd()).map_err(unreadable)? {
-        let count = match input.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(count) => count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(unreadable(error)),
+    while recording.ended_because().is_none() {
+        let pieces = match interrupt.wait_for(input.as_fd(), recording.next_tick_ms()).map_err(unreadable)? {
+            Woken::Asked => break,
+            Woken::TimeOver => recording.tick()?,
+            Woken::Readable => match input.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(count) => {
+                    bar.advance(count as u64);
+                    recording.write(&buffer[..count])?
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(unreadable(error)),
+            },
         };
-        print_lines(&recording.write(&buffer[..count])?, output)?;
-        bar.advance(count as u64);
+        print_lines(&pieces, output)?;
+        finished(&pieces);
     }
-    let (captured, pieces) = recording.finish()?;
-    print_lines(&pieces, output)?;
-    Ok((captured, interrupt.asked()))
+    let recorded = recording.finish()?;
+    print_lines(&recorded.last_pieces, output)?;
+    Ok((recorded, interrupt))
+}
+
+fn begin(sdk: &SnapTrak, arguments: &Arguments) -> Result<Recording, Error> {
+    let options = CaptureOptions { note: arguments.note.clone(), ..arguments.labels.options() };
+    let base = RecordOptions::default();
+    let record_options = RecordOptions {
+        max_bytes: arguments.max_bytes,
+        max_ms: arguments.max_ms,
+        piece_ms: arguments.piece_ms.unwrap_or(base.piece_ms),
+        ..base
+    };
+    Ok(sdk.record_with(arguments.kind, options, record_options)?)
 }
 
 fn print_lines(pieces: &[PieceDone], output: &Output) -> Result<(), Error> {

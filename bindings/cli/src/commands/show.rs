@@ -184,6 +184,11 @@ fn metadata_words(metadata: &CaptureMetadata) -> String {
     let place = metadata.location.or(metadata.embedded.location);
     lines.extend(place.map(|place| ("place", format!("{:.6}, {:.6}", place.latitude, place.longitude))));
     lines.extend(metadata.embedded.taken_local.clone().map(|taken| ("taken", taken)));
+    lines.extend(metadata.ended_because.map(|because| ("ended", sentences::of_end(because).to_owned())));
+    lines.extend(metadata.interrupted_at_bytes.map(|bytes| {
+        let at = metadata.interrupted_at_ms.map_or_else(String::new, |at| format!(", {} UTC", human::moment(at.0)));
+        ("broke off", format!("after {bytes} bytes{at}"))
+    }));
     let lines: Vec<String> =
         lines.into_iter().map(|(name, value)| format!("{name:<9} {}", human::printable(&value))).collect();
     lines.join("\n")

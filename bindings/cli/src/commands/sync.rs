@@ -18,7 +18,7 @@ pub(crate) struct Arguments {
 }
 
 #[derive(Serialize)]
-struct Shape {
+pub(super) struct Shape {
     requests: u64,
     bytes_sent: u64,
     bytes_resent: u64,
@@ -54,7 +54,7 @@ pub(crate) fn run(arguments: &Arguments, globals: &Globals, output: &Output) -> 
     Ok(exit(&report))
 }
 
-fn shape(report: &SyncReport) -> Shape {
+pub(super) fn shape(report: &SyncReport) -> Shape {
     Shape {
         requests: report.requests,
         bytes_sent: report.bytes_sent,
@@ -68,7 +68,7 @@ fn shape(report: &SyncReport) -> Shape {
     }
 }
 
-fn words(shape: &Shape) -> String {
+pub(super) fn words(shape: &Shape) -> String {
     let resent =
         if shape.bytes_resent > 0 { format!(" ({} again)", human::size(shape.bytes_resent)) } else { String::new() };
     format!(
@@ -85,7 +85,7 @@ fn words(shape: &Shape) -> String {
 
 /// While something is left that another run could bring over, the answer is "incomplete"; only then does what was parked
 /// decide.
-fn exit(report: &SyncReport) -> Exit {
+pub(super) fn exit(report: &SyncReport) -> Exit {
     use StoppedBecause as S;
     match report.stopped_because {
         S::Done if report.parked == 0 => Exit::Done,

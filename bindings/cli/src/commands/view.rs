@@ -1,8 +1,8 @@
-//! `view`: the original, byte for byte.
+//! `view`: the original, byte for byte, or a range of it.
 
 use super::fetch;
 use crate::{
-    destination,
+    args, destination,
     error::Error,
     exit::Exit,
     globals::Globals,
@@ -11,7 +11,10 @@ use crate::{
 };
 use serde::Serialize;
 use snaptrak::{CaptureId, Sha256Digest};
-use std::path::{Path, PathBuf};
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+};
 
 const WHAT: &str = "the original";
 
@@ -26,10 +29,14 @@ pub(crate) struct Arguments {
     /// Bring it back from the server first, if it was purged
     #[arg(long)]
     fetch: bool,
+    /// Only the bytes from START up to END, END not included; without END up to the end
+    #[arg(long, value_name = "START-[END]", value_parser = args::range)]
+    range: Option<args::ByteRange>,
 }
 
 #[derive(Serialize)]
 struct Shape {
+    /// Of what was written.
     sha256: Sha256Digest,
     output: String,
 }
@@ -40,10 +47,16 @@ pub(crate) fn run(arguments: &Arguments, globals: &Globals, output: &Output) -> 
         if arguments.fetch {
             fetch::one(sdk, arguments.id, output, &fetch::cancelled_by_signal()?)?;
         }
+        let write = |writer: &mut dyn Write| {
+            Ok(match &arguments.range {
+                Some(range) => sdk.view_range(arguments.id, range.0.clone(), writer)?,
+                None => sdk.view(arguments.id, writer)?,
+            })
+        };
         if to_stdout {
-            destination::watched(output.bytes(), WHAT, |writer| Ok(sdk.view(arguments.id, writer)?))
+            destination::watched(output.bytes(), WHAT, write)
         } else {
-            destination::write_whole(&arguments.output, WHAT, |writer| Ok(sdk.view(arguments.id, writer)?))
+            destination::write_whole(&arguments.output, WHAT, write)
         }
     })?;
     if !to_stdout {

@@ -83,3 +83,41 @@ fn ctrl_c_ends_a_recording_and_keeps_it() {
     assert!(entry["bytes"].as_u64().unwrap() >= PIECE_BYTES as u64);
     assert_eq!(place.json(["list"]).1["captures"][0]["id"], entry["id"]);
 }
+
+#[test]
+fn a_recording_ends_when_it_is_as_long_as_it_may_be() {
+    let place = Place::with_store();
+    let input = place.file("input", &[5; 10_000]);
+    let mut program = place.program(["record", "--kind", "audio", "--max-bytes", "4000", "--json"]);
+    let (exit, answer) = one_object(run(program.stdin(File::open(&input).unwrap())));
+    let entry = &answer["captures"][0];
+    assert_eq!((exit, &entry["bytes"], &entry["pieces"]), (0, &json!(4_000), &json!(1)), "{answer}");
+    assert_eq!((&entry["ended_because"], &entry["interrupted"]), (&json!("max_bytes"), &json!(false)));
+    assert_eq!(entry["sha256"], json!(sha256_hex(&[5; 4_000])));
+    let shown = place.json(["show", entry["id"].as_str().unwrap()]).1;
+    assert_eq!(shown["metadata"]["ended_because"], "max_bytes");
+    let range = place.path("range");
+    let (_, viewed) =
+        place.json(["view", entry["id"].as_str().unwrap(), "--range", "3990-", "-o", range.to_str().unwrap()]);
+    assert_eq!((std::fs::read(&range).unwrap().len(), &viewed["sha256"]), (10, &json!(sha256_hex(&[5; 10]))));
+    assert_fails(|| place.program(["record", "--kind", "audio", "--max-bytes", "0"]), 2, "usage");
+}
+
+#[test]
+fn time_finishes_pieces_and_ends_a_recording_while_nothing_comes() {
+    let place = Place::with_store();
+    let mut program = place.program(["record", "--kind", "audio", "--piece-ms", "100", "--max-ms", "3000", "--jsonl"]);
+    let mut child = program.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // Held open: nothing but time can end it.
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(b"a few words").unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    stdout.read_line(&mut line).unwrap();
+    let piece: Value = serde_json::from_str(&line).unwrap();
+    assert_eq!((&piece["piece"], &piece["bytes"]), (&json!(0), &json!(11)));
+    let ended = end(child, stdout);
+    drop(input);
+    assert_eq!(ended.exit, 0, "{}", ended.stderr);
+    assert_eq!(lines(&ended)[0]["captures"][0]["ended_because"], "max_ms");
+}

@@ -30,6 +30,13 @@ pub(crate) fn end(connection: &Connection, end: &AttemptEnd) -> Result<StepNext,
         return Ok(step.as_next());
     }
     match step.kind {
+        StepKind::SendEnvelope | StepKind::SendRecord
+            if end.outcome == Outcome::Done && step.state == StepState::Waiting =>
+        {
+            // Reopened while it was under way: what was sent is not what there is now, and goes again.
+            tracing::debug!(step_id = step.id, "an attempt sent what has changed meanwhile");
+            return Ok(step.as_next());
+        }
         StepKind::FetchReceipt if end.outcome == Outcome::Done => {
             return Err(StoreError::Refused { code: "countersignature_missing" });
         }

@@ -13,6 +13,7 @@ pub(crate) mod lease;
 pub(crate) mod outgoing;
 pub(crate) mod piece_row;
 pub(crate) mod ready;
+pub(crate) mod recorded;
 mod sealed_fields;
 pub(crate) mod send_again;
 pub(crate) mod step_row;

@@ -60,16 +60,17 @@ pub(crate) fn findings(connection: &Connection, capture_id: CaptureId) -> Result
 impl Store {
     /// A piece's sealed bytes: of its row, or the path at which its file stays.
     pub(crate) fn outgoing_piece(&self, asset_id: AssetId, index: u32) -> Result<OutgoingPiece, StoreError> {
-        let (piece, in_incoming) = self.read(|connection| piece(connection, asset_id, index))?;
-        let source = match piece.inline {
-            Some(sealed) => PieceBytes::Inline(sealed),
-            None => {
+        let (piece, place) = self.read(|connection| piece(connection, asset_id, index))?;
+        let name = layout::piece_name(index);
+        let source = match (piece.inline, place) {
+            (Some(sealed), _) => PieceBytes::Inline(sealed),
+            (None, PiecePlace::Settled) => PieceBytes::File(self.layout().settled_asset(asset_id).join(name)),
+            (None, PiecePlace::MayMove) => {
                 // A transfer may read the file long after this answer, so it must not be moved any more.
-                if in_incoming {
-                    chores::move_folders(&self.inner.files, &[asset_id])?;
-                }
-                PieceBytes::File(self.layout().settled_asset(asset_id).join(layout::piece_name(index)))
+                chores::move_folders(&self.inner.files, &[asset_id])?;
+                PieceBytes::File(self.layout().settled_asset(asset_id).join(name))
             }
+            (None, PiecePlace::MustStay) => PieceBytes::File(self.layout().incoming_asset(asset_id).join(name)),
         };
         Ok(OutgoingPiece { source, sealed_bytes: piece.sealed_bytes, sealed_sha256: piece.sealed_sha256 })
     }
@@ -83,11 +84,24 @@ struct PieceRow {
     sealed_sha256: Sha256Digest,
 }
 
-/// One piece, and whether its folder has not been moved yet.
-fn piece(connection: &Connection, asset_id: AssetId, index: u32) -> Result<(PieceRow, bool), StoreError> {
+/// Where the folder of a piece is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum PiecePlace {
+    /// In its place for good.
+    Settled,
+    /// In `incoming/`, and nobody needs it there.
+    MayMove,
+    /// In `incoming/`: it is still being recorded, or another of its pieces is being sent from there.
+    MustStay,
+}
+
+/// One piece, and where its folder is.
+fn piece(connection: &Connection, asset_id: AssetId, index: u32) -> Result<(PieceRow, PiecePlace), StoreError> {
     rows::first(
         connection,
-        "SELECT piece.sealed, piece.sealed_bytes, piece.sealed_sha256, asset.in_incoming
+        "SELECT piece.sealed, piece.sealed_bytes, piece.sealed_sha256, asset.in_incoming, asset.closed = 0 OR EXISTS
+                  (SELECT 1 FROM piece AS other WHERE other.asset_id = ?1 AND other.piece_index <> ?2
+                      AND other.state = 'sending')
            FROM piece JOIN asset ON asset.id = piece.asset_id WHERE piece.asset_id = ?1 AND piece.piece_index = ?2",
         params![asset_id.as_bytes(), index],
         |row| {
@@ -96,7 +110,12 @@ fn piece(connection: &Connection, asset_id: AssetId, index: u32) -> Result<(Piec
                 sealed_bytes: rows::count(row, 1)?,
                 sealed_sha256: rows::digest(row, 2)?,
             };
-            Ok((piece, row.get(3)?))
+            let place = match (row.get(3)?, row.get(4)?) {
+                (false, _) => PiecePlace::Settled,
+                (true, false) => PiecePlace::MayMove,
+                (true, true) => PiecePlace::MustStay,
+            };
+            Ok((piece, place))
         },
     )?
     .ok_or(StoreError::Missing { what: "piece" })

@@ -8,6 +8,7 @@ mod kills;
 mod notes;
 mod opening;
 mod recordings;
+mod recordings_sent;
 mod recovering;
 mod room;
 mod rotation;

@@ -105,7 +105,7 @@ fn the_chain_keeps_the_order_of_acknowledgement() {
     let mut recording = store.record(CaptureRequest::default()).unwrap();
     recording.write(b"sound").unwrap();
     expected.push(note(&store, "four").asset_id);
-    expected.push(recording.finish().unwrap().0.asset_id);
+    expected.push(recording.finish().unwrap().captured.asset_id);
     expected.push(note(&store, "five").asset_id);
     assert_eq!(order(&store), expected);
 }

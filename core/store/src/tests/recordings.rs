@@ -1,8 +1,8 @@
 //! Recordings: safe piece by piece, closed by whoever comes next.
 
 use super::world::{World, files, plain, read_all};
-use crate::{CaptureRequest, Recording, Store, StoreError, rows};
-use snaptrak_domain::{AssetState, CaptureMetadata, Kind};
+use crate::{CaptureRequest, PieceDone, Recording, Store, StoreError, rows};
+use snaptrak_domain::{AssetState, CaptureMetadata, EndedBecause, Kind};
 use snaptrak_seal::sha256;
 
 const PIECE: usize = 33_554_432;
@@ -40,8 +40,10 @@ fn pieces_are_durable_as_they_fill_and_the_whole_comes_back() {
     }
     assert_eq!(done.len(), 1);
     assert_eq!((done[0].index, done[0].bytes), (0, PIECE as u64));
-    let (captured, last) = recording.finish().unwrap();
-    assert_eq!(last.iter().map(|piece| (piece.index, piece.bytes)).collect::<Vec<_>>(), [(1, 100_000)]);
+    let recorded = recording.finish().unwrap();
+    assert_eq!(recorded.last_pieces, [PieceDone { index: 1, bytes: 100_000 }]);
+    assert_eq!((recorded.pieces, recorded.ended_because), (2, EndedBecause::InputEnded));
+    let captured = recorded.captured;
     assert_eq!((captured.bytes, captured.sha256), (bytes.len() as u64, sha256(&bytes)));
     assert_eq!((captured.kind, captured.state), (Kind::Video, AssetState::Prepared));
     assert!(read_all(&store, asset_id) == bytes);

@@ -164,6 +164,9 @@ impl Phone {
                 location: None,
                 embedded: EmbeddedMetadata::default(),
                 interrupted: false,
+                interrupted_at_bytes: None,
+                interrupted_at_ms: None,
+                ended_because: None,
             },
             pieces: pieces
                 .iter()

@@ -71,6 +71,7 @@ fn the_receipt_is_copied_where_nobody_must_be_asked() {
     };
     for kind in [StepKind::SendRecord, StepKind::SendEnvelope, StepKind::SendPiece] {
         for step in fixture.store.ready(kind, fixture.now(), 10).unwrap() {
+            fixture.store.begin(step.step_id, fixture.now(), 1_000).unwrap();
             super::counts::end(&fixture, step.step_id, Outcome::Done);
         }
     }

@@ -64,6 +64,9 @@ impl Fixture {
             location: None,
             embedded: EmbeddedMetadata::default(),
             interrupted: false,
+            interrupted_at_bytes: None,
+            interrupted_at_ms: None,
+            ended_because: None,
         };
         let folder = self.store.layout().incoming_asset(asset_id);
         layout::create_folder(&folder).unwrap();

@@ -94,7 +94,8 @@ fn plan(connection: &Connection, sql: &str) -> Vec<String> {
     let mut rows = statement.raw_query();
     let mut details = Vec::new();
     while let Some(row) = rows.next().unwrap() {
-        details.push(row.get::<_, String>(3).unwrap());
+        // A trigger's own line has no words.
+        details.extend(row.get::<_, Option<String>>(3).unwrap());
     }
     details
 }
