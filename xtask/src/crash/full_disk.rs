@@ -20,7 +20,7 @@ use crate::error::{AtPath, Result};
 use crate::terminal;
 
 /// The device's disk; sparse. What is captured between two syncs fits, and filling it takes a moment.
-const DISK_SIZE: &str = "192M";
+const DISK_SIZE: &str = "256M";
 /// Generated files are up to this long, recordings too.
 const BYTES_MAX: u64 = 4 * 1024 * 1024;
 
