@@ -47,6 +47,8 @@ struct Counts {
     codes: BTreeMap<i32, u64>,
     /// Commands that panicked, died of a signal or failed without words.
     without_answer: u64,
+    /// Captures that open and are not at the server: a step that met the failing disk is parked until its daily try.
+    set_aside: u64,
     /// How often the well disk's store did not open.
     unopened: u64,
     #[serde(flatten)]
@@ -79,6 +81,9 @@ pub(super) fn run(ground: &Ground<'_>, rounds: u64) -> Result<Outcome> {
     }
     counts.faults = fs::read_to_string(&log).unwrap_or_default().lines().count() as u64;
     counts.tally = check::all(&site, &acknowledged)?;
+    // What was set aside is here and is tried again in a day; lost is what is not here.
+    counts.set_aside = counts.tally.acknowledged - counts.tally.verified_once;
+    counts.tally.lost = counts.tally.acknowledged - counts.tally.opened;
     let [lost, duplicates, _] = counts.tally.conditions();
     let answers = (counts.without_answer == 0, "a command ended without an answer");
     let opens = (counts.unopened == 0, "the store does not open although the disk is well again");
