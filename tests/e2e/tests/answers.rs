@@ -240,12 +240,60 @@ fn a_full_disk() {
     assert_eq!((&verify["chain_ok"], &verify["gaps"]), (&json!(true), &json!([])), "{verify}");
 }
 
+/// What the server signed for makes room on a disk that is full to its last byte.
+#[test]
+#[expect(clippy::print_stderr, reason = "a test that cannot run on this machine says so")]
+fn a_purge_on_a_full_disk() {
+    let mut station = Station::new().unwrap();
+    let disk = match SmallDisk::on(&station.path("disk"), DISK_BYTES) {
+        Ok(disk) => disk,
+        Err(reason) if is_root() => panic!("no small disk on this machine: {reason}"),
+        Err(reason) => {
+            eprintln!("skipped: no small disk without root: {reason}");
+            return;
+        }
+    };
+    station.start_server(&[]).unwrap();
+    let client = station.client.clone().with_store(&station.path("disk/store"));
+    let tell = |arguments: &[&str]| {
+        let output = disk.inside(&client.command(arguments)).output().unwrap();
+        let answer = Answer::of(arguments[0], &output).unwrap();
+        assert_eq!(answer.code, 0, "{arguments:?}: {} {}", answer.json, answer.words);
+        answer.json
+    };
+    tell(&["init"]);
+    let password = station.password_file().to_string_lossy().into_owned();
+    let account = ["--server", &station.url(), "--email", snaptrak_driver::EMAIL, "--password-file", &password];
+    tell(&[&["sign-up"], &account[..]].concat());
+    let videos: Vec<String> = (0..2)
+        .map(|seed| {
+            station.write_noise(&format!("video{seed}"), 2_900_000, seed).unwrap().to_string_lossy().into_owned()
+        })
+        .collect();
+    let taken = captures(&tell(&["capture", &videos[0], &videos[1]]));
+    assert_eq!(tell(&["sync"])["verified"], 2);
+    fill(disk.folder());
+
+    assert_eq!(tell(&["list"])["captures"].as_array().unwrap().len(), 2, "it opens and is read");
+    let purged = tell(&["purge"]);
+    assert_eq!(purged["purged"], 2, "{purged}");
+    assert!(purged["freed_bytes"].as_u64().unwrap() > 5_800_000, "{purged}");
+    fs::remove_file(disk.folder().join("ballast")).unwrap();
+    let why = tell(&["why", &taken[0].id]);
+    assert_eq!(why["state"], "purged", "{why}");
+    tell(&["capture", &videos[0]]);
+    tell(&["fetch", &taken[1].id]);
+    let out = station.path("out");
+    tell(&["view", &taken[1].id, "-o", out.to_str().unwrap()]);
+    assert_eq!(sha256_of(&out), taken[1].sha256);
+    assert_eq!(tell(&["verify"])["failures"], json!([]));
+}
+
 /// What lies in the store beside the database, which may change as the disk fills.
 fn assets(store: &Path) -> Contents {
-    contents(store)
-        .into_iter()
-        .filter(|(path, _)| !path.starts_with("database") && !path.starts_with("journal"))
-        .collect()
+    let changes =
+        |path: &Path| ["database", "journal", "session.json", "ballast"].iter().any(|name| path.starts_with(name));
+    contents(store).into_iter().filter(|(path, _)| !changes(path)).collect()
 }
 
 fn fill(folder: &Path) {

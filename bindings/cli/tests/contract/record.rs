@@ -100,7 +100,8 @@ fn a_recording_ends_when_it_is_as_long_as_it_may_be() {
     let (_, viewed) =
         place.json(["view", entry["id"].as_str().unwrap(), "--range", "3990-", "-o", range.to_str().unwrap()]);
     assert_eq!((std::fs::read(&range).unwrap().len(), &viewed["sha256"]), (10, &json!(sha256_hex(&[5; 10]))));
-    assert_fails(|| place.program(["record", "--kind", "audio", "--max-bytes", "0"]), 2, "usage");
+    let (exit, refused) = place.json(["record", "--kind", "audio", "--max-bytes", "0"]);
+    assert_eq!((exit, &refused["code"]), (2, &json!("usage")), "{refused}");
 }
 
 #[test]
