@@ -18,7 +18,9 @@ mod job;
 mod kills;
 mod power_cut;
 mod power_model;
+mod recording;
 mod shim;
+mod stream;
 mod two_processes;
 
 use std::fs;
@@ -35,6 +37,9 @@ use crate::{build, models, pictures, prerequisites, terminal};
 
 /// Kills when nothing else is asked for.
 const ROUNDS_DEFAULT: u64 = 100;
+/// A recording of an afternoon, and one that the gate has time for.
+const RECORDING_BYTES_LONG: u64 = 2_000_000_000;
+const RECORDING_BYTES_SHORT: u64 = 48_000_000;
 
 /// Arguments of the command.
 #[derive(clap::Args)]
@@ -63,6 +68,12 @@ pub(crate) struct Command {
     /// Every Nth byte of a store is flipped
     #[arg(long, value_name = "N")]
     flips: Option<u64>,
+    /// How many long recordings are killed
+    #[arg(long, value_name = "N")]
+    recording: Option<u64>,
+    /// How long the source of each of them is (2 GB; 48 MB in the gate)
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1..))]
+    bytes: Option<u64>,
     /// Every trial, as short as in the gate
     #[arg(long)]
     short: bool,
@@ -103,6 +114,7 @@ const TRIALS: &[Trial] = &[
         asked: |command| command.two_processes,
         run: two_processes::run,
     },
+    Trial { name: "recording", short: 3, long: 20, asked: |command| command.recording, run: recording::run },
 ];
 
 /// What came of a trial.
@@ -128,12 +140,14 @@ pub(crate) fn run(command: &Command, cache: &Cache) -> Result<()> {
     pictures::ensure(cache)?;
     let programs = build::programs()?;
     let work = cache.workspace()?;
+    let recording_bytes = if command.short { RECORDING_BYTES_SHORT } else { RECORDING_BYTES_LONG };
+    let recording_bytes = command.bytes.unwrap_or(recording_bytes);
     let mut account = Account { is_gate: command.short, ..Account::default() };
     for (trial, amount) in asked(command) {
         terminal::progress(&format!("-- {} {amount}", trial.name));
         let folder = work.path().join(trial.name);
         fs::create_dir(&folder).at(&folder)?;
-        let ground = Ground::new(&programs, cache, folder, command.seed);
+        let ground = Ground::new(&programs, cache, folder, command.seed, recording_bytes);
         let started = now();
         let outcome = (trial.run)(&ground, amount);
         account.add(trial.name, outcome, started);
@@ -236,6 +250,7 @@ mod tests {
         assert_eq!(names(&[]), [("kills", ROUNDS_DEFAULT)]);
         assert_eq!(names(&["--rounds", "7", "--seed", "3"]), [("kills", 7)]);
         assert_eq!(names(&["--two-processes", "1"]), [("two_processes", 1)]);
+        assert_eq!(names(&["--recording", "2", "--bytes", "1000"]), [("recording", 2)]);
         assert_eq!(names(&["--short"]).len(), TRIALS.len());
         assert!(names(&["--long"]).contains(&("kills", 500)));
     }

@@ -42,12 +42,20 @@ pub(super) struct Ground<'a> {
     pub(super) cache: &'a Cache,
     /// The trial's own folder.
     pub(super) folder: PathBuf,
+    /// How long the source of a long recording is.
+    pub(super) recording_bytes: u64,
     seed: u64,
 }
 
 impl<'a> Ground<'a> {
-    pub(super) fn new(programs: &'a Programs, cache: &'a Cache, folder: PathBuf, seed: u64) -> Self {
-        Self { programs, cache, folder, seed }
+    pub(super) fn new(
+        programs: &'a Programs,
+        cache: &'a Cache,
+        folder: PathBuf,
+        seed: u64,
+        recording_bytes: u64,
+    ) -> Self {
+        Self { programs, cache, folder, recording_bytes, seed }
     }
 
     /// The same decisions for the same seed.

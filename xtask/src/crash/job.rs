@@ -95,23 +95,7 @@ impl Job {
             // Ends with the process, whose end of the pipe goes.
             std::thread::spawn(move || feed(stdin, &head, bytes));
         }
-        let lines = Arc::new(Mutex::new(Vec::new()));
-        let reader = child.stdout.take().map(|stdout| {
-            let lines = Arc::clone(&lines);
-            std::thread::spawn(move || {
-                for line in BufReader::new(stdout).lines().map_while(std::result::Result::ok) {
-                    lines.lock().unwrap_or_else(PoisonError::into_inner).push(line);
-                }
-            })
-        });
-        let words = child.stderr.take().map(|mut stderr| {
-            std::thread::spawn(move || {
-                let mut words = Vec::new();
-                let _ = stderr.read_to_end(&mut words);
-                String::from_utf8_lossy(&words).into_owned()
-            })
-        });
-        Ok(Running { name: self.name(), child, lines, reader, words })
+        Ok(Running::of(self.name(), child))
     }
 }
 
@@ -148,6 +132,27 @@ pub(super) struct Ended {
 }
 
 impl Running {
+    /// Reads the answers of a process that was started.
+    pub(super) fn of(name: &'static str, mut child: Child) -> Self {
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let reader = child.stdout.take().map(|stdout| {
+            let lines = Arc::clone(&lines);
+            std::thread::spawn(move || {
+                for line in BufReader::new(stdout).lines().map_while(std::result::Result::ok) {
+                    lines.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+                }
+            })
+        });
+        let words = child.stderr.take().map(|mut stderr| {
+            std::thread::spawn(move || {
+                let mut words = Vec::new();
+                let _ = stderr.read_to_end(&mut words);
+                String::from_utf8_lossy(&words).into_owned()
+            })
+        });
+        Self { name, child, lines, reader, words }
+    }
+
     /// Kills it with SIGKILL; whether it was still running.
     pub(super) fn kill(&mut self) -> Result<bool> {
         let was_running = !self.has_ended()?;
