@@ -127,7 +127,7 @@ pub(super) struct Ended {
     pub(super) code: Option<i32>,
     /// Standard output.
     pub(super) lines: Vec<String>,
-    /// Standard error.
+    /// Standard error, and the signal that ended it.
     pub(super) words: String,
 }
 
@@ -175,9 +175,13 @@ impl Running {
     /// Waits for its end. Pipes outlive the process: what was printed before a kill is read after it.
     pub(super) fn end(mut self) -> Result<Ended> {
         let failed = |source| Error::Start { program: format!("snaptrak {}", self.name), source };
-        let code = self.child.wait().map_err(failed)?.code();
+        let status = self.child.wait().map_err(failed)?;
+        let code = status.code();
         let _ = self.reader.take().map(JoinHandle::join);
-        let words = self.words.take().and_then(|thread| thread.join().ok()).unwrap_or_default();
+        let mut words = self.words.take().and_then(|thread| thread.join().ok()).unwrap_or_default();
+        if code.is_none() {
+            words.push_str(&status.to_string());
+        }
         Ok(Ended { code, lines: self.lines(), words })
     }
 }
