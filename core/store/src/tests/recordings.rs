@@ -1,9 +1,12 @@
 //! Recordings: safe piece by piece, closed by whoever comes next.
 
 use super::world::{World, files, plain, read_all};
-use crate::{CaptureRequest, PieceDone, Recording, Store, StoreError, rows};
+use crate::{CaptureRequest, PieceDone, RecordOptions, Recording, Store, StoreError, layout, rows};
 use snaptrak_domain::{AssetState, CaptureMetadata, EndedBecause, Kind};
-use snaptrak_seal::sha256;
+use snaptrak_seal::{
+    piece::{FIRST_SEGMENT_PLAIN_BYTES, HEADER_BYTES, LATER_SEGMENT_PLAIN_BYTES, SEGMENT_BYTES},
+    sha256,
+};
 
 const PIECE: usize = 33_554_432;
 
@@ -78,6 +81,67 @@ fn a_killed_recording_keeps_its_pieces_and_its_complete_segments() {
     assert_eq!(files(&killed.join("incoming")).len(), 0);
 }
 
+fn captures(store: &Store) -> u64 {
+    store
+        .read(|connection| rows::only(connection, "SELECT count(*) FROM capture", [], |row| rows::count(row, 0)))
+        .unwrap()
+}
+
+/// Lengths of a file around each of its edges: of its header, and of so many segments.
+fn lengths_around_edges(segments: usize) -> Vec<usize> {
+    let edges = (1..=segments).map(|number| number * SEGMENT_BYTES);
+    let around = std::iter::once(HEADER_BYTES).chain(edges).flat_map(|edge| [edge - 1, edge, edge + 1]);
+    std::iter::once(0).chain(around).collect()
+}
+
+#[test]
+fn wherever_the_open_piece_breaks_off_its_complete_segments_are_kept() {
+    let open = FIRST_SEGMENT_PLAIN_BYTES + 3 * LATER_SEGMENT_PLAIN_BYTES + 5_000;
+    for finished in [0, 100_000] {
+        let world = World::new();
+        let store = world.create();
+        let bytes = plain(finished + open);
+        // The first piece is finished by time, so that the next one has room for all the rest.
+        let options = RecordOptions { piece_ms: 1_000, ..RecordOptions::default() };
+        let mut recording = store.record_with(video(), options).unwrap();
+        let asset_id = recording.asset_id();
+        recording.write(&bytes[..finished]).unwrap();
+        world.clock.advance_ms(1_000);
+        let done = recording.tick().unwrap();
+        assert_eq!(done.len(), usize::from(finished > 0));
+        recording.write(&bytes[finished..]).unwrap();
+        let killed = kill(recording, store, &world);
+        for length in lengths_around_edges(4) {
+            let cut = world.path.with_file_name(format!("cut at {length}"));
+            super::world::copy_folder(&killed, &cut);
+            let name = layout::piece_name(done.len() as u32);
+            let piece = cut.join("incoming").join(asset_id.to_string()).join(name);
+            let file = std::fs::OpenOptions::new().write(true).open(&piece).unwrap();
+            assert_eq!(file.metadata().unwrap().len(), 4 * SEGMENT_BYTES as u64, "the fifth segment is open");
+            // One byte more than there is reads as zero, as after a power cut.
+            file.set_len(length as u64).unwrap();
+            let kept = finished
+                + match length / SEGMENT_BYTES {
+                    0 => 0,
+                    segments => FIRST_SEGMENT_PLAIN_BYTES + (segments - 1) * LATER_SEGMENT_PLAIN_BYTES,
+                };
+            for _ in 0..2 {
+                let store = Store::open(&cut, world.surroundings()).unwrap();
+                assert_eq!(captures(&store), u64::from(kept > 0), "{length}");
+                if kept > 0 {
+                    assert!(read_all(&store, asset_id) == bytes[..kept], "{length}");
+                    let metadata = metadata(&store);
+                    assert!(metadata.interrupted && metadata.interrupted_at_bytes == Some(kept as u64), "{length}");
+                    assert_eq!(metadata.ended_because, Some(EndedBecause::Interrupted));
+                }
+                assert_eq!(store.receipts(0, 10).unwrap().len(), usize::from(kept > 0));
+                store.close().unwrap();
+            }
+            assert_eq!(files(&cut.join("incoming")).len(), 0, "{length}");
+        }
+    }
+}
+
 #[test]
 fn killed_between_a_finished_piece_and_its_envelope() {
     let world = World::new();
@@ -108,9 +172,7 @@ fn a_recording_without_a_byte_leaves_nothing() {
     assert!(matches!(empty, Err(StoreError::Refused { code: "empty" })));
     let killed = kill(store.record(video()).unwrap(), store, &world);
     for store in [world.open(), Store::open(&killed, world.surroundings()).unwrap()] {
-        let captures = store
-            .read(|connection| rows::only(connection, "SELECT count(*) FROM capture", [], |row| rows::count(row, 0)));
-        assert_eq!(captures.unwrap(), 0);
+        assert_eq!(captures(&store), 0);
         assert_eq!(std::fs::read_dir(store.layout().incoming()).unwrap().count(), 0);
     }
 }
