@@ -21,7 +21,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-/// Notes that may wait to be settled. Whoever looks next settles them first: a third of a second at this number. One more is
+/// Notes that may wait to be settled. Whoever looks next settles them first: about a second at this number. One more is
 /// taken in when a batch of them has been settled, so that a load that never pauses finds the speed of settling.
 pub(crate) const PENDING_MAX: u64 = 1_024;
 
