@@ -126,7 +126,8 @@ fn choosing(store: &Store) -> Result<f64, Box<dyn Error>> {
         for kind in StepKind::ALL {
             store.ready(kind, now, limits::RECORDS_BATCH_MAX)?;
         }
-        if store.ready(StepKind::SendPiece, now, 1)?.is_empty() { Err("nothing to send".into()) } else { Ok(()) }
+        // Pieces wait for their record; nothing was sent here.
+        if store.ready(StepKind::SendRecord, now, 1)?.is_empty() { Err("nothing to send".into()) } else { Ok(()) }
     })
 }
 
