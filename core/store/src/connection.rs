@@ -35,6 +35,10 @@ const WRITER_CACHE_KIB: i64 = 2_048;
 /// with a million captures the rest of this holds the upper pages, and the leaves are read again from the file system's cache.
 const READER_CACHE_KIB: i64 = 1_024;
 
+/// The way to the file system for databases of one process, which the store's lock makes sure of: the index of the log lies in
+/// memory instead of in a mapped file `-shm`. On a full disk a touch of such a mapping ends the process with SIGBUS.
+const ONE_PROCESS: &str = "unix-excl";
+
 /// What a connection is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {
@@ -46,7 +50,7 @@ pub(crate) enum Access {
     Read,
 }
 
-/// Opens the database file, which exists (with the permissions that its `-wal` and `-shm` inherit), with its key.
+/// Opens the database file, which exists (with the permissions that its `-wal` inherits), with its key.
 ///
 /// Every statement here runs before any table is read; a wrong key shows at the first read of the caller as
 /// [`StoreError::Damaged`], which is why the key's fingerprint is compared before this is called.
@@ -54,7 +58,7 @@ pub(crate) fn open(file: &Path, key: &Secret, access: Access) -> Result<Connecti
     refuse_plain(file)?;
     // No CREATE: a missing file must be an error and not an empty database. No URI: a path is a path.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut connection = Connection::open_with_flags(file, flags)?;
+    let mut connection = Connection::open_with_flags_and_vfs(file, flags, ONE_PROCESS)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     set_key(&connection, key)?;
     check_cipher(&connection)?;
