@@ -67,7 +67,7 @@ struct PieceLine {
 struct Shape {
     #[serde(flatten)]
     result: CaptureResult,
-    /// How the last window of `--sync` went.
+    /// What the windows of `--sync` brought together, and how the last one ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     sync: Option<sync::Shape>,
 }
@@ -153,16 +153,30 @@ fn record_and_sync(sdk: &SnapTrak, arguments: &Arguments, output: &Output) -> Re
     })
 }
 
-/// A window each time that a piece was finished, and one for the rest when no more will be; the answer is the last one's.
+/// A window each time that a piece was finished, and one for the rest when no more will be; the answer is what all of them
+/// brought, and how the last one ended.
 fn carry(sdk: &SnapTrak, told: mpsc::Receiver<()>, cancel: &CancelToken) -> Result<SyncReport, snaptrak::Error> {
     let window = || sdk.sync_until(Budget::default(), &Quiet, cancel);
+    let mut before: Option<SyncReport> = None;
     while told.recv().is_ok() {
-        if let Err(error) = window() {
-            // What failed now may work for the next piece, or at the end, which is what is answered.
-            drop(error);
-        }
+        // What failed now may work for the next piece, or at the end, which is what is answered.
+        let Ok(report) = window() else { continue };
+        before = Some(before.map_or(report, |earlier| with_counts_of(report, earlier)));
     }
-    window()
+    let last = window()?;
+    Ok(before.map_or(last, |earlier| with_counts_of(last, earlier)))
+}
+
+fn with_counts_of(last: SyncReport, earlier: SyncReport) -> SyncReport {
+    SyncReport {
+        requests: last.requests + earlier.requests,
+        bytes_sent: last.bytes_sent + earlier.bytes_sent,
+        bytes_resent: last.bytes_resent + earlier.bytes_resent,
+        received: last.received + earlier.received,
+        verified: last.verified + earlier.verified,
+        parked: last.parked + earlier.parked,
+        ..last
+    }
 }
 
 fn record(
