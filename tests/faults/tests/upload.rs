@@ -110,8 +110,9 @@ fn the_access_token_expires_in_the_middle() {
 
 #[test]
 fn the_capability_expires_in_the_middle() {
-    const CAPABILITY_MS: u64 = 2_000;
-    let (station, wire) = wired(&["--capability-ms", "2000"]);
+    // Longer than a busy machine takes from an upload's creation to its first byte, or that one would find it expired too.
+    const CAPABILITY_MS: u64 = 6_000;
+    let (station, wire) = wired(&["--capability-ms", "6000"]);
     let taken = evidence(&station);
     let running = sync_until_stopped(&station, &wire);
     let stopped_ms = now_ms();
