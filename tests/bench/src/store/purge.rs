@@ -42,6 +42,8 @@ const BOUND_MS: f64 = 50.0;
 const ROUNDS_MAX: usize = 3;
 /// Steps that are asked for at once.
 const STEPS: usize = 1_000;
+/// Longer than the answer to a step takes here.
+const LEASE_MS: i64 = 60_000;
 
 pub(super) fn beside_the_bound(folder: &Path, rounds: usize) -> Result<Row, Box<dyn Error>> {
     let work = tempfile::tempdir_in(folder)?;
@@ -92,14 +94,16 @@ fn make(folder: &Path) -> Result<(), Box<dyn Error>> {
         ] {
             let end = |step_id| AttemptEnd { step_id, outcome: Outcome::Done, piece_event, now, jitter: 0 };
             let ready = store.ready(kind, now, STEPS)?;
+            ready.iter().try_for_each(|step| store.begin(step.step_id, now, LEASE_MS))?;
             store.end_all(ready.iter().map(|step| end(step.step_id)).collect())?;
         }
         let receipts = store.ready(StepKind::FetchReceipt, now, STEPS)?;
         if receipts.is_empty() {
-            return Err("nothing moves towards its receipt".into());
+            return Err(format!("nothing moves towards its receipt after {verified} assets").into());
         }
         verified += receipts.len();
         for receipt in receipts {
+            store.begin(receipt.step_id, now, LEASE_MS)?;
             store.save_countersigned(receipt.step_id, b"nobody checks this signature", now)?;
         }
     }
