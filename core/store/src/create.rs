@@ -15,24 +15,13 @@ use crate::{
 };
 use rusqlite::Connection;
 use snaptrak_domain::{DeviceId, StoreId};
-use std::{ffi::OsString, fs, io, path::Path};
+use std::{fs, io, path::Path};
 
 impl Store {
     /// Makes a store in `folder`, which does not exist or is empty, and opens it.
     pub fn create(folder: &Path, surroundings: Surroundings) -> Result<Self, StoreError> {
         let layout = Layout::new(folder);
-        refuse_other_content(&layout)?;
-        if let Some(parent) = folder.parent() {
-            fs::create_dir_all(parent).map_err(|error| StoreError::io("make a folder", error))?;
-        }
-        layout::create_folder(folder)?;
-        let lock = Lock::take(&layout.lock())?;
-        // Looked at again under the lock: another creation may have been quicker.
-        refuse_other_content(&layout)?;
-        layout::replace_file(&layout.creating(), b"")?;
-        for path in layout.folders() {
-            layout::create_folder(&path)?;
-        }
+        let lock = begin_folder(&layout, &layout.creating())?;
         fill(&layout, &surroundings)?;
         fs::remove_file(layout.creating()).map_err(|error| StoreError::io("finish the store's folder", error))?;
         layout::sync_folder(folder)?;
@@ -43,21 +32,38 @@ impl Store {
     }
 }
 
+/// Makes the folders of a store under its lock, or finds them where `marker` says that this was begun before. The marker
+/// stays until its owner has finished.
+pub(crate) fn begin_folder(layout: &Layout, marker: &Path) -> Result<Lock, StoreError> {
+    refuse_other_content(layout, marker)?;
+    if let Some(parent) = layout.root().parent() {
+        fs::create_dir_all(parent).map_err(|error| StoreError::io("make a folder", error))?;
+    }
+    layout::create_folder(layout.root())?;
+    let lock = Lock::take(&layout.lock())?;
+    // Looked at again under the lock: another creation may have been quicker.
+    refuse_other_content(layout, marker)?;
+    layout::replace_file(marker, b"")?;
+    for path in layout.folders() {
+        layout::create_folder(&path)?;
+    }
+    Ok(lock)
+}
+
 /// A store, or anything else that is not ours to touch.
-fn refuse_other_content(layout: &Layout) -> Result<(), StoreError> {
+fn refuse_other_content(layout: &Layout, marker: &Path) -> Result<(), StoreError> {
     let entries = match fs::read_dir(layout.root()) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) if error.kind() == io::ErrorKind::NotADirectory => return Err(StoreError::NotEmpty),
         Err(error) => return Err(StoreError::io("list the folder", error)),
     };
-    let mut names = Vec::<OsString>::new();
+    let mut only_lock = true;
     for entry in entries {
-        names.push(entry.map_err(|error| StoreError::io("list the folder", error))?.file_name());
+        only_lock &= entry.map_err(|error| StoreError::io("list the folder", error))?.file_name() == "lock";
     }
-    let holds = |name: &str| names.iter().any(|known| known == name);
-    let only_lock = names.iter().all(|name| name == "lock");
-    if only_lock || (holds(layout::CREATING) && !holds("store.json")) { Ok(()) } else { Err(StoreError::NotEmpty) }
+    let begun = marker.exists() && !layout.store_file().exists();
+    if only_lock || begun { Ok(()) } else { Err(StoreError::NotEmpty) }
 }
 
 fn fill(layout: &Layout, surroundings: &Surroundings) -> Result<(), StoreError> {

@@ -112,8 +112,8 @@ fn save(transaction: &Connection, lines: &mut Lines, signed: Vec<Signed>) -> Res
     Ok(())
 }
 
-/// The journal's entry of a receipt as its row stands.
-pub(crate) fn entry(connection: &Connection, asset_id: AssetId) -> Result<Entry, StoreError> {
+/// The journal's entry of an asset's receipt as its row stands, if it has one.
+pub(crate) fn entry(connection: &Connection, asset_id: AssetId) -> Result<Option<Entry>, StoreError> {
     rows::first(
         connection,
         "SELECT sequence, payload, signed, countersigned, countersigned_ms FROM receipt WHERE asset_id = ?1",
@@ -128,8 +128,7 @@ pub(crate) fn entry(connection: &Connection, asset_id: AssetId) -> Result<Entry,
                 countersigned_ms: rows::unix_ms_or_none(row, 4)?,
             })
         },
-    )?
-    .ok_or(StoreError::Missing { what: "receipt" })
+    )
 }
 
 impl Store {

@@ -10,12 +10,19 @@ mod seal_loop;
 
 use crate::answer::{Answer, NotRun, Row};
 use snaptrak::Platform;
+use snaptrak_domain::{
+    AccountId, OrganisationId, Sha256Digest,
+    queue_store::{Enrolment, QueueStore},
+};
 use snaptrak_store::{Store, Surroundings};
 use snaptrak_testkit::FixedKeyStore;
-use std::{error::Error, path::Path, sync::Arc};
+use std::{error::Error, fs, path::Path, sync::Arc};
 
 /// Under which every store's keysets are wrapped.
 const KEY: [u8; 32] = [7; 32];
+
+/// How long a step is leased: longer than the answer to it takes here.
+const LEASE_MS: i64 = 60_000;
 
 /// Where and how often a row is measured.
 pub(crate) struct Setting<'a> {
@@ -74,6 +81,33 @@ fn surroundings() -> Surroundings {
         disk: platform.disk,
         ballast_bytes: 0,
     }
+}
+
+/// Makes the store one whose captures may leave.
+fn enrol(store: &Store) -> Result<(), Box<dyn Error>> {
+    let enrolment = Enrolment {
+        server: "https://api.example".to_owned(),
+        account_id: AccountId::from_bytes([1; 16]),
+        organisation_id: OrganisationId::from_bytes([1; 16]),
+        device_id: store.device_id(),
+        trust_root: Sha256Digest([1; 32]),
+        trust_root_given: true,
+    };
+    Ok(store.save_enrolment(&enrolment, b"nobody reads this bundle")?)
+}
+
+fn copy_folder(from: &Path, to: &Path) -> Result<(), Box<dyn Error>> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy_folder(&entry.path(), &target)?;
+        } else {
+            fs::copy(entry.path(), target)?;
+        }
+    }
+    Ok(())
 }
 
 /// Runs `work(caller, turn)` on `callers` threads, `turns` times each, and waits for all.

@@ -82,8 +82,8 @@ fn a_new_upload_key_leads_to_new_wraps_and_not_to_new_uploads() {
         station.stop_server();
         let data = station.server_data().to_string_lossy().into_owned();
         let mut rotation = std::process::Command::new(station.programs().server());
-        rotation.args(["rotate-upload-key", "--data", &data]).args(revoke.then_some("--revoke"));
-        assert!(rotation.output().unwrap().status.success());
+        rotation.args(["rotate-upload-key", "--json", "--data", &data]).args(revoke.then_some("--revoke"));
+        let rotated: serde_json::Value = serde_json::from_slice(&rotation.output().unwrap().stdout).unwrap();
         // Captured meanwhile, wrapped for the key that this device knew.
         taken.extend(captures(&station.client.tell(&["note", "under the old key"]).unwrap()));
 
@@ -92,6 +92,13 @@ fn a_new_upload_key_leads_to_new_wraps_and_not_to_new_uploads() {
         let sent: u64 = windows.iter().filter_map(|window| window.json["bytes_sent"].as_u64()).sum();
         assert!(sent < FIRST_PIECE_BYTES + 1_000_000, "only what was missing was sent: {windows:?}");
         station.check_held(&taken).unwrap();
+        // What was on its way before opens with the retired key; with a revoked one it needs a wrap for the new.
+        let account = station.account().unwrap();
+        for (capture, wrapped_anew) in taken.iter().zip([revoke, true]) {
+            let envelope = account.get(&format!("/v1/assets/{}/envelope", capture.asset_id)).unwrap();
+            let wraps = envelope["wraps"].as_array().unwrap();
+            assert_eq!(wraps.iter().any(|wrap| wrap["key_id"] == rotated["key_id"]), wrapped_anew, "{wraps:?}");
+        }
         let verify = station.client.tell(&["verify"]).unwrap();
         assert_eq!((&verify["countersigned"], &verify["failures"]), (&json!(2), &json!([])), "{verify}");
     }

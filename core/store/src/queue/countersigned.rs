@@ -61,7 +61,7 @@ pub(crate) fn save(
     if kept != 1 {
         return Err(StoreError::Missing { what: "receipt" });
     }
-    lines.entry(&receipts::entry(connection, asset_id)?);
+    lines.entry(&receipts::entry(connection, asset_id)?.ok_or(StoreError::Missing { what: "receipt" })?);
     piece_row::apply_where_possible(connection, asset_id, PieceEvent::Countersigned)?;
     check_all_held(connection, asset_id)?;
     // The server holds everything, whatever an attempt that is still under way may say later.

@@ -2,9 +2,9 @@
 
 use crate::{
     StoreError,
-    journal::{Base64, Entry, Lines},
+    journal::{Entry, Lines},
     queue::outgoing,
-    rows,
+    receipts, rows,
 };
 use rusqlite::Connection;
 use snaptrak_domain::{AssetId, CaptureId, Finding, UnixMs};
@@ -45,21 +45,7 @@ pub(super) fn capture(
 }
 
 fn asset(connection: &Connection, asset_id: AssetId, lines: &mut Lines) -> Result<(), StoreError> {
-    let receipt = rows::first(
-        connection,
-        "SELECT sequence, payload, signed, countersigned, countersigned_ms FROM receipt WHERE asset_id = ?1",
-        [asset_id.as_bytes()],
-        |row| {
-            Ok(Entry::Receipt {
-                asset_id,
-                sequence: rows::count(row, 0)?,
-                payload: Base64(row.get(1)?),
-                signed: row.get::<_, Option<Vec<u8>>>(2)?.map(Base64),
-                countersigned: row.get::<_, Option<Vec<u8>>>(3)?.map(Base64),
-                countersigned_ms: rows::unix_ms_or_none(row, 4)?,
-            })
-        },
-    )?;
+    let receipt = receipts::entry(connection, asset_id)?;
     receipt.iter().for_each(|entry| lines.entry(entry));
     let tombstones: Vec<(u32, String, UnixMs)> = rows::all(
         connection,

@@ -4,6 +4,7 @@ use super::{replay::Replayed, report::Outcome};
 use crate::{
     StoreError,
     connection::{self, Access},
+    create::begin_folder,
     database_key,
     journal::Journal,
     keys::NewKeysets,
@@ -16,7 +17,7 @@ use crate::{
 use rusqlite::Connection;
 use snaptrak_domain::{AssetId, DeviceId, KeyStore};
 use std::{
-    fs, io,
+    fs,
     path::{Path, PathBuf},
 };
 
@@ -52,17 +53,7 @@ impl Target {
     /// Begins the folder, or goes on with one that an earlier run has begun.
     pub(super) fn begin(folder: &Path) -> Result<(Self, Lock), StoreError> {
         let layout = Layout::new(folder);
-        refuse_other_content(&layout)?;
-        if let Some(parent) = folder.parent() {
-            fs::create_dir_all(parent).map_err(|error| StoreError::io("make a folder", error))?;
-        }
-        layout::create_folder(folder)?;
-        let lock = Lock::take(&layout.lock())?;
-        refuse_other_content(&layout)?;
-        layout::replace_file(&layout.recovering(), b"")?;
-        for path in layout.folders() {
-            layout::create_folder(&path)?;
-        }
+        let lock = begin_folder(&layout, &layout.recovering())?;
         // Rows and journal are quickly made; assets that were placed are kept and looked at again.
         for folder in [layout.database_folder(), layout.journal(), layout.keyset_folder()] {
             empty(&folder)?;
@@ -157,22 +148,6 @@ impl Target {
         }
         layout::sync_folder(self.layout.root())
     }
-}
-
-/// Only an absent or empty folder, or what an earlier run has begun.
-fn refuse_other_content(layout: &Layout) -> Result<(), StoreError> {
-    let entries = match fs::read_dir(layout.root()) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotADirectory => return Err(StoreError::NotEmpty),
-        Err(error) => return Err(StoreError::io("list the folder", error)),
-    };
-    let mut only_lock = true;
-    for entry in entries {
-        only_lock &= entry.map_err(|error| StoreError::io("list the folder", error))?.file_name() == "lock";
-    }
-    let begun = layout.recovering().exists() && !layout.store_file().exists();
-    if only_lock || begun { Ok(()) } else { Err(StoreError::NotEmpty) }
 }
 
 /// What an earlier run left to be told, where it was killed after its last step and before it told.

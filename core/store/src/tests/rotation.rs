@@ -151,6 +151,7 @@ fn captures_and_reads_go_on_meanwhile() {
         done.store(true, Ordering::SeqCst);
         workers.into_iter().map(|worker| worker.join().unwrap()).sum()
     });
+    assert!(taken > 0, "something was captured meanwhile");
     store.close().unwrap();
     let store = world.open();
     let captures =

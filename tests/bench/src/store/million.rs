@@ -7,16 +7,13 @@
 mod grow;
 mod idle;
 
-use super::{KEY, surroundings};
+use super::{KEY, LEASE_MS, copy_folder, enrol, surroundings};
 use crate::{
     answer::Row,
     measure::{Better, Figure, pair, seconds},
 };
 use grow::BASE_CAPTURES;
-use snaptrak_domain::{
-    AccountId, AssetState, CaptureId, OrganisationId, Sha256Digest, StepKind, limits,
-    queue_store::{Enrolment, QueueStore},
-};
+use snaptrak_domain::{AssetState, CaptureId, StepKind, limits, queue_store::QueueStore};
 use snaptrak_store::Store;
 use std::{error::Error, path::Path};
 
@@ -126,19 +123,6 @@ fn choosing(store: &Store) -> Result<f64, Box<dyn Error>> {
         for kind in StepKind::ALL {
             store.ready(kind, now, limits::RECORDS_BATCH_MAX)?;
         }
-        // Pieces wait for their record; nothing was sent here.
-        if store.ready(StepKind::SendRecord, now, 1)?.is_empty() { Err("nothing to send".into()) } else { Ok(()) }
+        if store.ready(StepKind::SendPiece, now, 1)?.is_empty() { Err("nothing to send".into()) } else { Ok(()) }
     })
-}
-
-fn enrol(store: &Store) -> Result<(), Box<dyn Error>> {
-    let enrolment = Enrolment {
-        server: "https://api.example".to_owned(),
-        account_id: AccountId::from_bytes([1; 16]),
-        organisation_id: OrganisationId::from_bytes([1; 16]),
-        device_id: store.device_id(),
-        trust_root: Sha256Digest([1; 32]),
-        trust_root_given: true,
-    };
-    Ok(store.save_enrolment(&enrolment, b"nobody reads this bundle")?)
 }

@@ -3,28 +3,23 @@
 //! The peer is the bound: nobody notices 50 ms between the button and the sound. The store is made once, as an app makes it, with
 //! the server's word on each asset taken for granted; each round purges a copy of it.
 
-use super::{new_store, side_by_side};
+use super::{LEASE_MS, copy_folder, enrol, new_store, side_by_side, surroundings};
 use crate::{
     answer::Row,
     measure::{Better, Figure, pair, seconds},
 };
-use snaptrak::Platform;
 use snaptrak_domain::{
-    AccountId, Kind, OrganisationId, Sha256Digest, StepKind,
+    Kind, StepKind,
     outcome::Outcome,
     piece::PieceEvent,
-    queue_store::{AttemptEnd, Enrolment, QueueStore},
+    queue_store::{AttemptEnd, QueueStore},
 };
-use snaptrak_store::{CaptureRequest, PurgeRequest, Store, Surroundings};
-use snaptrak_testkit::FixedKeyStore;
+use snaptrak_store::{CaptureRequest, PurgeRequest, Store};
 use std::{
     error::Error,
     fs,
     path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 pub(super) const NAME: &str = "capture's wait at p99.9, 10000 assets purged";
@@ -42,8 +37,6 @@ const BOUND_MS: f64 = 50.0;
 const ROUNDS_MAX: usize = 3;
 /// Steps that are asked for at once.
 const STEPS: usize = 1_000;
-/// Longer than the answer to a step takes here.
-const LEASE_MS: i64 = 60_000;
 
 pub(super) fn beside_the_bound(folder: &Path, rounds: usize) -> Result<Row, Box<dyn Error>> {
     let work = tempfile::tempdir_in(folder)?;
@@ -71,18 +64,8 @@ fn make(folder: &Path) -> Result<(), Box<dyn Error>> {
         let request = CaptureRequest { kind: Some(Kind::File), ..CaptureRequest::default() };
         store.capture(request, &mut bytes.as_slice()).map(|_| ()).map_err(|error| error.to_string())
     })?;
-    store.save_enrolment(
-        &Enrolment {
-            server: "https://api.example".to_owned(),
-            account_id: AccountId::from_bytes([1; 16]),
-            organisation_id: OrganisationId::from_bytes([1; 16]),
-            device_id: store.device_id(),
-            trust_root: Sha256Digest([1; 32]),
-            trust_root_given: true,
-        },
-        b"nobody reads this bundle",
-    )?;
-    let now = platform().clock.now();
+    enrol(&store)?;
+    let now = surroundings().clock.now();
     // Each call lets out a bounded number; what was let out must be sent before the next.
     let mut verified = 0;
     while verified < ASSETS {
@@ -113,18 +96,7 @@ fn make(folder: &Path) -> Result<(), Box<dyn Error>> {
 
 /// The wait that one capture or note in a thousand exceeds, while everything is purged.
 fn longest_waits(folder: &Path) -> Result<f64, Box<dyn Error>> {
-    let platform = platform();
-    let store = Store::open(
-        folder,
-        Surroundings {
-            clock: platform.clock,
-            random: platform.random,
-            key_store: platform.key_store,
-            signer: None,
-            disk: platform.disk,
-            ballast_bytes: 0,
-        },
-    )?;
+    let store = Store::open(folder, surroundings())?;
     store.unlock()?;
     let done = AtomicBool::new(false);
     let content = vec![7; CAPTURE_BYTES];
@@ -153,22 +125,4 @@ fn longest_waits(folder: &Path) -> Result<f64, Box<dyn Error>> {
     waits.sort_by(f64::total_cmp);
     let place = (waits.len() * 999 / 1000).min(waits.len().saturating_sub(1));
     Ok(waits.get(place).ok_or("nothing was captured meanwhile")? * 1_000.0)
-}
-
-fn platform() -> Platform {
-    Platform::system(Arc::new(FixedKeyStore::new([7; 32])))
-}
-
-fn copy_folder(from: &Path, to: &Path) -> Result<(), Box<dyn Error>> {
-    fs::create_dir_all(to)?;
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        let target = to.join(entry.file_name());
-        if entry.file_type()?.is_dir() {
-            copy_folder(&entry.path(), &target)?;
-        } else {
-            fs::copy(entry.path(), target)?;
-        }
-    }
-    Ok(())
 }

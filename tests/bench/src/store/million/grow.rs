@@ -4,7 +4,7 @@
 //! Knows the format of the keyset's file (core/seal/README.md) and the schema. Ids move by whole minutes of their time, so that
 //! every copy lies behind the one before it.
 
-use super::{KEY, store, surroundings};
+use super::{KEY, LEASE_MS, copy_folder, store, surroundings};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use rusqlite::{Connection, OpenFlags, types::Value as SqlValue};
 use serde_json::Value;
@@ -75,23 +75,11 @@ fn make(folder: &Path) -> Result<(), Box<dyn Error>> {
     // Every other record was sent, as after a window that ended early.
     let now = surroundings().clock.now();
     let records = store.ready(StepKind::SendRecord, now, BASE_CAPTURES)?;
+    let sent: Vec<i64> = records.iter().skip(1).step_by(2).map(|step| step.step_id).collect();
     let end = |step_id| AttemptEnd { step_id, outcome: Outcome::Done, piece_event: None, now, jitter: 0 };
-    store.end_all(records.iter().skip(1).step_by(2).map(|step| end(step.step_id)).collect())?;
+    sent.iter().try_for_each(|step_id| store.begin(*step_id, now, LEASE_MS))?;
+    store.end_all(sent.into_iter().map(end).collect())?;
     Ok(store.close()?)
-}
-
-fn copy_folder(from: &Path, to: &Path) -> Result<(), Box<dyn Error>> {
-    fs::create_dir_all(to)?;
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        let target = to.join(entry.file_name());
-        if entry.file_type()?.is_dir() {
-            copy_folder(&entry.path(), &target)?;
-        } else {
-            fs::copy(entry.path(), target)?;
-        }
-    }
-    Ok(())
 }
 
 /// The database's raw key out of the keyset that only the fixed key store opens.
