@@ -67,6 +67,7 @@ pub(crate) fn of_reason(code: ReasonCode) -> &'static str {
         R::TrustExpired => "the organisation's keys ran out",
         R::NeedsUser => "a person must unlock the store",
         R::LocalDamaged => "the sealed bytes on this device cannot be read",
+        R::Purged => "its bytes are at the server alone",
         R::NotAPicture => "it is no picture",
         R::DecoderMissing => "this build has no decoder for the picture's format",
         R::PictureDamaged => "the picture is damaged",

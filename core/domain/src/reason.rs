@@ -71,6 +71,8 @@ codes! {
     NeedsUser = "needs_user", unblocked_by "unlock";
     /// The sealed bytes on this device cannot be read.
     LocalDamaged = "local_damaged", unblocked_by "person";
+    /// Its bytes are at the server alone, and have to be fetched back first.
+    Purged = "purged", unblocked_by "fetch";
     /// The file is no picture that this build can decode.
     NotAPicture = "not_a_picture", unblocked_by "nothing";
     /// The picture's format has no decoder in this build (the parameter `format` names it).

@@ -171,9 +171,14 @@ impl SnapTrak {
     }
 }
 
-fn reader_reason(error: &StoreError) -> Reason {
+pub(crate) fn reader_reason(error: &StoreError) -> Reason {
     let locked = matches!(error, StoreError::NeedsUser | StoreError::NotYet | StoreError::WrongKey);
-    Reason::new(if locked { ReasonCode::NeedsUser } else { ReasonCode::LocalDamaged })
+    let purged = matches!(error, StoreError::Purged);
+    Reason::new(match (locked, purged) {
+        (true, _) => ReasonCode::NeedsUser,
+        (false, true) => ReasonCode::Purged,
+        (false, false) => ReasonCode::LocalDamaged,
+    })
 }
 
 /// Whether the same attempt would end the same way: an engine may do better later, a picture stays what it is.

@@ -4,7 +4,7 @@ use crate::{
     Error, SnapTrak,
     progress::{Phase, Progress, ProgressEvent},
 };
-use snaptrak_domain::{AssetState, CaptureId, Rendition};
+use snaptrak_domain::{AssetState, CaptureId, ReasonCode, Rendition, StepKind};
 use snaptrak_sync::{CancelToken, FetchProgress};
 
 /// What a fetch brought.
@@ -48,6 +48,10 @@ impl SnapTrak {
             });
         };
         let fetched = self.sync_client()?.fetch(store, asset_id, cancel, &watch)?;
+        if fetched.pieces > 0 {
+            // What was purged before it was analysed can be analysed now.
+            store.revive(StepKind::Analyse, &[ReasonCode::Purged], self.inner.platform.clock.now())?;
+        }
         let state = match fetched.state {
             Some(state) => state,
             None => self.why(id)?.state,

@@ -19,11 +19,13 @@ impl SnapTrak {
     /// Removes the bytes of captures that the server signed for. Metadata, receipts, findings and thumbnails stay, and the
     /// capture is listed as `purged`.
     ///
-    /// What is not verified, is pinned or is being read stays, and the report says so. Captures whose receipt is not in their
-    /// envelope yet need the viewing key: call [`SnapTrak::unlock`] before. Works on a disk that is full to the last byte.
+    /// What is not verified, is pinned or is being read stays, and the report says so. A thumbnail that is still to be made is
+    /// made first. That, and captures whose receipt is not in their envelope yet, may need the viewing key: call
+    /// [`SnapTrak::unlock`] before. Works on a disk that is full to the last byte.
     pub fn purge(&self, options: PurgeOptions) -> Result<PurgeReport, Error> {
         let PurgeOptions { captures, to_free_bytes } = options;
-        Ok(self.inner.store.purge(&PurgeRequest { captures, to_free_bytes })?)
+        let request = PurgeRequest { captures, to_free_bytes };
+        Ok(self.inner.store.purge(&request, &|id| self.keep_seen_small(id))?)
     }
 
     /// Keeps the bytes of a capture on this device, whatever the quota says. Twice is no error.

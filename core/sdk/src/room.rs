@@ -31,7 +31,7 @@ impl SnapTrak {
         let Some(quota) = config.quota_bytes.filter(|_| config.quota_is_hard) else { return Ok(()) };
         let fits = || Ok::<_, Error>(store.local_bytes()?.saturating_add(bytes) <= quota);
         if !fits()? {
-            store.drop_to_quota(quota.saturating_sub(bytes), u64::MAX)?;
+            store.drop_to_quota(quota.saturating_sub(bytes), u64::MAX, &|id| self.keep_seen_small(id))?;
         }
         if fits()? { Ok(()) } else { Err(Error::new(ErrorCode::StorageFull, "the quota of this store has no room")) }
     }
@@ -48,7 +48,7 @@ impl SnapTrak {
 
     fn keep_quota(&self, assets_max: u64) {
         let Some(quota) = self.inner.config.quota_bytes else { return };
-        if let Err(error) = self.inner.store.drop_to_quota(quota, assets_max) {
+        if let Err(error) = self.inner.store.drop_to_quota(quota, assets_max, &|id| self.keep_seen_small(id)) {
             tracing::warn!(%error, "the quota is kept another time");
         }
     }

@@ -64,6 +64,12 @@ impl SnapTrak {
         Ok(self.inner.store.clone().close()?)
     }
 
+    /// Gives back memory that only makes the next look quicker, as when the system says that memory is short (`onTrimMemory`,
+    /// `didReceiveMemoryWarning`).
+    pub fn trim_memory(&self) -> Result<(), Error> {
+        Ok(self.inner.store.trim_memory()?)
+    }
+
     /// Brings the keys of the viewing class while the person is there: what was set aside for want of them is tried again,
     /// and receipts are copied into their envelopes as they arrive. Without it each view asks for itself.
     pub fn unlock(&self) -> Result<(), Error> {

@@ -4,7 +4,7 @@
 //! Owns when a thumbnail is made and what becomes of one that cannot be. Nothing here needs an engine or a model. A thumbnail
 //! that cannot be made is never parked: its step is settled with the reason, which [`SnapTrak::show`] gives.
 
-use crate::{Error, ErrorCode, SnapTrak};
+use crate::{Error, ErrorCode, SnapTrak, analyse::reader_reason};
 use snaptrak_domain::{CaptureId, Reason, ReasonCode, Rendition, StepKind, StepState};
 use snaptrak_store::{Analysis, CaptureDetail, StoreError};
 
@@ -98,30 +98,44 @@ impl SnapTrak {
         Ok(())
     }
 
+    /// Makes the thumbnail of a capture whose bytes are about to go, if it could have one and has none: it is what can be seen
+    /// of it afterwards. [`StoreError::NeedsUser`]: only a person can open the bytes now.
+    pub(crate) fn keep_seen_small(&self, id: CaptureId) -> Result<(), StoreError> {
+        let store = &self.inner.store;
+        if store.find_asset_of(id, Rendition::Thumbnail)?.is_some() || !may_be_made(&store.show(id)?) {
+            return Ok(());
+        }
+        match self.shrink(id)? {
+            Ok(small) => store.add_derived(id, Rendition::Thumbnail, &small).map(|_| ()),
+            Err(reason) if reason.code == ReasonCode::NeedsUser => Err(StoreError::NeedsUser),
+            Err(reason) => {
+                tracing::info!(capture = %id, code = reason.code.as_str(), "no thumbnail before its bytes go");
+                if is_for_now(&reason) { Ok(()) } else { store.give_up_thumbnail(id, &reason) }
+            }
+        }
+    }
+
     /// The original made small, or why it cannot be.
-    fn shrink(&self, id: CaptureId) -> Result<Result<Vec<u8>, Reason>, Error> {
+    fn shrink(&self, id: CaptureId) -> Result<Result<Vec<u8>, Reason>, StoreError> {
         let store = &self.inner.store;
         let asset_id = store.asset_of(id, Rendition::Original)?;
         Ok(match store.reader(asset_id) {
             Ok(mut reader) => snaptrak_vision::thumbnail(reader.as_mut()).map_err(|error| error.reason),
-            Err(StoreError::NeedsUser | StoreError::NotYet | StoreError::WrongKey) => {
-                Err(Reason::new(ReasonCode::NeedsUser))
-            }
             // Nothing more would be read from this store either.
             Err(
                 error @ (StoreError::Closed | StoreError::Full | StoreError::Database { .. } | StoreError::Io { .. }),
             ) => {
-                return Err(error.into());
+                return Err(error);
             }
-            // Damaged, or purged before anyone asked: it may be fetched back or recovered.
-            Err(_) => Err(Reason::new(ReasonCode::LocalDamaged)),
+            // Locked, damaged, or purged before anyone asked: keys may come, and it may be fetched back or recovered.
+            Err(error) => Err(reader_reason(&error)),
         })
     }
 }
 
 /// Whether another attempt may end otherwise: keys come, bytes are fetched back or recovered.
 fn is_for_now(reason: &Reason) -> bool {
-    matches!(reason.code, ReasonCode::NeedsUser | ReasonCode::LocalDamaged)
+    matches!(reason.code, ReasonCode::NeedsUser | ReasonCode::LocalDamaged | ReasonCode::Purged)
 }
 
 /// Whether a capture without a thumbnail could have one: its original is complete and here, and nobody has tried in vain.

@@ -99,6 +99,11 @@ pub(crate) fn rekey(connection: &Connection, key: &Secret) -> Result<(), StoreEr
     Ok(connection.pragma_update(None, "rekey", literal(key).as_str())?)
 }
 
+/// Gives back the memory of the pages that a connection keeps; they are read again when they are needed.
+pub(crate) fn trim(connection: &Connection) -> Result<(), StoreError> {
+    Ok(connection.execute_batch("PRAGMA shrink_memory")?)
+}
+
 /// `x'...'`: a raw key. Fewer digits would silently be taken for a passphrase.
 fn literal(key: &Secret) -> Zeroizing<String> {
     assert_eq!(key.expose().len(), DATABASE_KEY_BYTES, "the database key is drawn with this length");

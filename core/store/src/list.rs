@@ -1,8 +1,8 @@
-//! Captures in pages, along the index: by id, which is by age.
+//! Captures in pages, in the order of their ids, which is by age.
 
 use crate::{Store, StoreError, rows};
 use rusqlite::{Connection, Row, params};
-use snaptrak_domain::{AssetState, CaptureId, Rendition, capture::CaptureSummary};
+use snaptrak_domain::{AssetState, CaptureId, capture::CaptureSummary};
 
 /// Captures in one page: an answer of some hundred kilobytes, however much the caller asks for.
 const PAGE_MAX: usize = 10_000;
@@ -16,20 +16,14 @@ pub struct Page {
     pub next: Option<CaptureId>,
 }
 
-/// The columns of [`read`]. Both statements read indexes alone: a page of the list touches some ten pages of the database, each
-/// of which is decrypted whole, where the tables' rows, with metadata and envelopes, would be thirty. The indexes are named,
-/// since the planner has no statistics.
-pub(crate) const ALL: &str =
-    "SELECT asset.capture_id, asset.id, capture.kind, asset.state, capture.created_ms, asset.bytes, asset.sha256
-   FROM asset INDEXED BY asset_listed CROSS JOIN capture INDEXED BY capture_listed ON capture.id = asset.capture_id
-  WHERE asset.rendition = ?1 AND asset.capture_id > ?2 ORDER BY asset.capture_id LIMIT ?3";
+/// The columns of [`read`]. A page of the list touches some five pages of the database, each of which is decrypted whole. The
+/// index is named, since the planner has no statistics.
+pub(crate) const ALL: &str = "SELECT capture_id, asset_id, kind, state, created_ms, bytes, sha256 FROM listed
+  WHERE capture_id > ?1 ORDER BY capture_id LIMIT ?2";
 pub(crate) const IN_STATE: &str =
-    "SELECT listed.capture_id, listed.id, capture.kind, listed.state, capture.created_ms, listed.bytes, listed.sha256
-   FROM asset AS found INDEXED BY asset_by_state
-  CROSS JOIN asset AS listed INDEXED BY asset_listed
-     ON listed.rendition = found.rendition AND listed.capture_id = found.capture_id
-  CROSS JOIN capture INDEXED BY capture_listed ON capture.id = found.capture_id
-  WHERE found.state = ?4 AND found.rendition = ?1 AND found.capture_id > ?2 ORDER BY found.capture_id LIMIT ?3";
+    "SELECT listed.capture_id, listed.asset_id, listed.kind, listed.state, listed.created_ms, listed.bytes, listed.sha256
+   FROM asset INDEXED BY asset_by_state CROSS JOIN listed ON listed.capture_id = asset.capture_id
+  WHERE asset.state = ?3 AND asset.rendition = 'original' AND asset.capture_id > ?1 ORDER BY asset.capture_id LIMIT ?2";
 
 impl Store {
     /// Captures whose original is in `state` (or any), after a capture, at most `limit`.
@@ -44,13 +38,12 @@ pub(crate) fn page(
     after: Option<CaptureId>,
     limit: usize,
 ) -> Result<Page, StoreError> {
-    let original = Rendition::Original.as_str();
     let after = after.map_or([0; 16], |id| *id.as_bytes());
     // One more than asked for says whether there is a next page.
     let rows_max = i64::try_from(limit.saturating_add(1)).unwrap_or(i64::MAX);
     let mut captures = match state {
-        None => rows::all(connection, ALL, params![original, after, rows_max], read)?,
-        Some(state) => rows::all(connection, IN_STATE, params![original, after, rows_max, state.as_str()], read)?,
+        None => rows::all(connection, ALL, params![after, rows_max], read)?,
+        Some(state) => rows::all(connection, IN_STATE, params![after, rows_max, state.as_str()], read)?,
     };
     let more = captures.len() > limit;
     captures.truncate(limit);

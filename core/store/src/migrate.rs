@@ -25,6 +25,10 @@ pub(crate) const LADDER: &[Migration] = &[
         sql: include_str!("migrations/0002_never_lost.sql"),
         sha256: "4379bda64dd0d6ce2a1b4f9f174a1d5d7928525b6c2defa298b537223d172f1d",
     },
+    Migration {
+        sql: include_str!("migrations/0003_listed.sql"),
+        sha256: "ecf73164c0c4c28996ad058f1bf7791dc52824ae05a7483993193fc2dec85545",
+    },
 ];
 
 /// The newest schema that this build knows.

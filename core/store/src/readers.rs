@@ -50,6 +50,14 @@ impl Readers {
         result
     }
 
+    /// Gives back the pages that idle connections keep.
+    pub(crate) fn trim(&self) -> Result<(), StoreError> {
+        for connection in self.idle().as_mut().ok_or(StoreError::Closed)? {
+            connection::trim(connection)?;
+        }
+        Ok(())
+    }
+
     #[cfg(test)]
     pub(crate) fn gate(&self) -> &Gate {
         &self.gate

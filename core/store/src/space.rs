@@ -6,7 +6,7 @@
 
 use crate::{Store, StoreError, layout::Layout, rows};
 use rusqlite::{Connection, params};
-use snaptrak_domain::{AssetState, Disk, Kind, Rendition};
+use snaptrak_domain::{AssetState, Disk, Kind};
 use std::{
     io::{self, Read},
     path::Path,
@@ -100,9 +100,9 @@ fn room_bytes(disk: &dyn Disk, layout: &Layout) -> Option<u64> {
 fn photo_bytes(connection: &Connection) -> Result<Option<u64>, StoreError> {
     let average: Option<f64> = rows::only(
         connection,
-        "SELECT avg(asset.bytes) FROM (SELECT id, kind FROM capture WHERE id < ?4 ORDER BY id DESC LIMIT ?1) AS latest
-           JOIN asset ON asset.capture_id = latest.id AND asset.rendition = ?2 WHERE latest.kind = ?3",
-        params![FORECAST_CAPTURES, Rendition::Original.as_str(), Kind::Photo.as_str(), [0xff_u8; 16]],
+        "SELECT avg(latest.bytes) FROM (SELECT kind, bytes FROM listed WHERE capture_id < ?3 ORDER BY capture_id DESC
+                                          LIMIT ?1) AS latest WHERE latest.kind = ?2",
+        params![FORECAST_CAPTURES, Kind::Photo.as_str(), [0xff_u8; 16]],
         |row| Ok(row.get(0)?),
     )?;
     Ok(average.map(|bytes| bytes as u64))

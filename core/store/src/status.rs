@@ -87,7 +87,7 @@ fn status(connection: &Connection) -> Result<StoreStatus, StoreError> {
 fn oldest_in(connection: &Connection, state: AssetState) -> Result<Option<UnixMs>, StoreError> {
     rows::first(
         connection,
-        "SELECT capture.created_ms FROM asset JOIN capture ON capture.id = asset.capture_id
+        "SELECT listed.created_ms FROM asset JOIN listed ON listed.capture_id = asset.capture_id
           WHERE asset.state = ?1 AND asset.rendition = ?2 ORDER BY asset.capture_id LIMIT 1",
         params![state.as_str(), Rendition::Original.as_str()],
         |row| rows::unix_ms(row, 0),

@@ -3,6 +3,7 @@
 use crate::{
     StoreError,
     ballast::Ballast,
+    connection,
     crowd::Crowd,
     in_use::InUse,
     intake::Intake,
@@ -148,6 +149,12 @@ impl Store {
     /// Forgets the viewing key and every remembered data key, as when the app locks itself.
     pub fn forget_viewing_key(&self) {
         self.inner.keys.forget();
+    }
+
+    /// Gives back the memory of database pages that are kept to be read again, as when the system says that memory is short.
+    pub fn trim_memory(&self) -> Result<(), StoreError> {
+        self.inner.readers.trim()?;
+        self.inner.writer.alone(|connection| connection::trim(connection))
     }
 
     /// Runs `work` in the writer's next transaction and returns when that is durable. An error rolls back `work` alone. Notes

@@ -3,6 +3,7 @@
 //! Both are a matter of room and of nothing else: skipped, killed or failed, the database is as good as before.
 
 use crate::{StoreError, chores::Chore, gate::Gate, writer::WriteSide};
+use rusqlite::Connection;
 use std::{fs, path::PathBuf, sync::Arc};
 
 /// A write-ahead log longer than this is emptied as soon as the readers can be held off. SQLite itself begins it anew at
@@ -56,6 +57,15 @@ impl Chore for EmptyLog {
     }
 }
 
+/// Gives up to so many freed pages back to the file system.
+pub(crate) fn give_back(connection: &Connection, pages: i64) -> Result<(), StoreError> {
+    let mut statement = connection.prepare(&format!("PRAGMA incremental_vacuum({pages})"))?;
+    // SQLite gives one page back a step, with a row each; who takes one step only gives back one page.
+    let mut steps = statement.raw_query();
+    while steps.next()?.is_some() {}
+    Ok(())
+}
+
 /// Gives freed pages back to the file system.
 pub(crate) struct GiveBack;
 
@@ -68,7 +78,7 @@ impl Chore for GiveBack {
             return Ok(false);
         }
         let pages = FREED_PER_BATCH.min(before - FREE_PAGES_KEPT);
-        connection.execute_batch(&format!("PRAGMA incremental_vacuum({pages})"))?;
+        give_back(connection, pages)?;
         let after = free_pages()?;
         // A database that was made before this was known (version 1) gives nothing back: then there is nothing left to do.
         Ok(after < before && after > FREE_PAGES_KEPT)

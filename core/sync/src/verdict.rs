@@ -88,9 +88,13 @@ pub(crate) fn of_transfer_error(error: &TransferError) -> Outcome {
 /// Judges a store that could not give what was to be sent; `None` if it is no matter of this item.
 pub(crate) fn of_queue_error(error: &QueueError) -> Option<Outcome> {
     match error {
-        QueueError::Damaged { .. } | QueueError::Missing { .. } => {
-            Some(Outcome::Refused(Reason::new(ReasonCode::LocalDamaged)))
-        }
+        // A read that a disk failed once looks like damage to SQLCipher, whose pages then do not verify: another attempt reads
+        // it again, and what is damaged indeed is set aside after some of them.
+        QueueError::Damaged { .. } => Some(Outcome::Failed {
+            reason: Reason::new(ReasonCode::LocalDamaged).with("detail", "unreadable"),
+            retry_after_ms: None,
+        }),
+        QueueError::Missing { .. } => Some(Outcome::Refused(Reason::new(ReasonCode::LocalDamaged))),
         QueueError::NeedsUser => Some(Outcome::Refused(Reason::new(ReasonCode::NeedsUser))),
         QueueError::Full | QueueError::Unavailable { .. } => None,
     }
@@ -102,6 +106,14 @@ mod tests {
 
     fn error(status: u16) -> ApiError {
         ApiError { status, code: "some_code".into(), message: String::new(), retry_after_ms: Some(5) }
+    }
+
+    #[test]
+    fn a_read_that_failed_is_tried_again_and_what_is_gone_is_not() {
+        let damaged = of_queue_error(&QueueError::Damaged { detail: "database".to_owned() });
+        assert!(matches!(damaged, Some(Outcome::Failed { retry_after_ms: None, .. })), "{damaged:?}");
+        let gone = of_queue_error(&QueueError::Missing { what: "capture" });
+        assert!(matches!(gone, Some(Outcome::Refused(_))), "{gone:?}");
     }
 
     #[test]

@@ -70,3 +70,27 @@ fn a_purged_capture_is_listed_seen_small_and_brought_back_byte_for_byte() {
     client.tell(&["view", &taken[0].id, "--fetch", "-o", out.to_str().unwrap()]).unwrap();
     assert!(fs::read(&out).unwrap() == fs::read(&photo).unwrap());
 }
+
+#[test]
+fn what_is_purged_before_it_was_analysed_is_seen_small_and_analysed_when_it_is_back() {
+    let station = Station::enrolled(&[]).unwrap();
+    let client = &station.client;
+    let photo = station.cache.picture("coffee_turned.jpg").unwrap();
+    let taken = station.capture(&[&photo]).unwrap();
+    station.bring_everything().unwrap();
+    assert_eq!(client.tell(&["purge"]).unwrap()["purged"], 1);
+
+    let small = station.path("small.jpg");
+    client.tell(&["thumbnail", &taken[0].id, "-o", small.to_str().unwrap()]).unwrap();
+    assert!(fs::read(&small).unwrap().starts_with(b"\xff\xd8\xff"));
+    let parked = client.ask(&["analyse"]).unwrap();
+    assert_eq!((parked.code, &parked.json["parked"]), (6, &json!(1)), "{}", parked.json);
+    let shown = client.tell(&["show", &taken[0].id]).unwrap();
+    let steps = shown["steps"].as_array().unwrap();
+    let analyse = steps.iter().find(|step| step["step"] == "analyse").unwrap();
+    assert_eq!((&analyse["state"], &analyse["code"]), (&json!("parked"), &json!("purged")));
+
+    client.tell(&["fetch", &taken[0].id]).unwrap();
+    let analysed = client.tell(&["analyse"]).unwrap();
+    assert_eq!((&analysed["analysed"], &analysed["parked"]), (&json!(1), &json!(0)), "{analysed}");
+}

@@ -80,18 +80,23 @@ impl PurgeReport {
     }
 }
 
+/// Is asked for each original before its bytes go: what is to be kept of it is made now. What it fails with keeps the original, on a
+/// locked device with [`KeptCode::NeedsUser`]; it must not purge by itself.
+pub type BeforePurge<'a> = &'a dyn Fn(CaptureId) -> Result<(), StoreError>;
+
 /// One run of a purge.
-struct Errand {
+struct Errand<'a> {
     rule: DropRule,
     to_free_bytes: Option<u64>,
     assets_max: u64,
+    before: BeforePurge<'a>,
     purged_assets: u64,
     report: PurgeReport,
 }
 
-impl Errand {
-    fn new(rule: DropRule, to_free_bytes: Option<u64>, assets_max: u64) -> Self {
-        Self { rule, to_free_bytes, assets_max, purged_assets: 0, report: PurgeReport::default() }
+impl<'a> Errand<'a> {
+    fn new(rule: DropRule, to_free_bytes: Option<u64>, assets_max: u64, before: BeforePurge<'a>) -> Self {
+        Self { rule, to_free_bytes, assets_max, before, purged_assets: 0, report: PurgeReport::default() }
     }
 
     /// Bytes that are still to be freed; `None`: without end.
@@ -109,9 +114,9 @@ impl Store {
     ///
     /// Captures without their receipt in the envelope need the viewing key ([`Store::unlock`]) and stay without it. Works on a
     /// full disk. Calls one after the other; a purge that was killed is finished at the next opening.
-    pub fn purge(&self, request: &PurgeRequest) -> Result<PurgeReport, StoreError> {
+    pub fn purge(&self, request: &PurgeRequest, before: BeforePurge<'_>) -> Result<PurgeReport, StoreError> {
         let _alone = self.inner.files.remove_alone();
-        let mut errand = Errand::new(DropRule::ByHand, request.to_free_bytes, u64::MAX);
+        let mut errand = Errand::new(DropRule::ByHand, request.to_free_bytes, u64::MAX, before);
         let result = if request.captures.is_empty() {
             self.purge_all(&mut errand)
         } else {
@@ -123,7 +128,7 @@ impl Store {
         Ok(errand.report)
     }
 
-    fn purge_all(&self, errand: &mut Errand) -> Result<(), StoreError> {
+    fn purge_all(&self, errand: &mut Errand<'_>) -> Result<(), StoreError> {
         self.purge_oldest(errand)?;
         if !errand.is_done() {
             let room = KEPT_LISTED_MAX.saturating_sub(errand.report.kept.len());
@@ -135,7 +140,7 @@ impl Store {
         Ok(())
     }
 
-    fn purge_named(&self, captures: &[CaptureId], errand: &mut Errand) -> Result<(), StoreError> {
+    fn purge_named(&self, captures: &[CaptureId], errand: &mut Errand<'_>) -> Result<(), StoreError> {
         let mut found = Vec::new();
         for capture_id in captures {
             // All are looked up before a byte goes: a wrong id changes nothing.
@@ -148,7 +153,7 @@ impl Store {
     }
 
     /// Goes through what is verified, oldest first, until the errand is done or too much was looked at in vain.
-    fn purge_oldest(&self, errand: &mut Errand) -> Result<(), StoreError> {
+    fn purge_oldest(&self, errand: &mut Errand<'_>) -> Result<(), StoreError> {
         let looks_max = errand.assets_max.saturating_mul(LOOKS_PER_ASSET_MAX);
         let mut looked_at = 0;
         for rendition in RENDITIONS {
@@ -164,7 +169,7 @@ impl Store {
         Ok(())
     }
 
-    fn purge_in_batches(&self, errand: &mut Errand, found: Vec<Candidate>) -> Result<(), StoreError> {
+    fn purge_in_batches(&self, errand: &mut Errand<'_>, found: Vec<Candidate>) -> Result<(), StoreError> {
         let mut batch = Vec::new();
         let (mut pieces, mut bytes) = (0, 0);
         for candidate in found {
@@ -189,15 +194,27 @@ impl Store {
     }
 
     /// Why an asset stays; `None`: its receipt is in its envelope, durably, and nothing else speaks for it.
-    fn why_kept(&self, errand: &Errand, candidate: &Candidate) -> Result<Option<KeptCode>, StoreError> {
+    fn why_kept(&self, errand: &Errand<'_>, candidate: &Candidate) -> Result<Option<KeptCode>, StoreError> {
         let open = self.inner.files.in_use.is_open(candidate.asset_id);
         if let Some(code) = kept_by(errand.rule, candidate.facts(open), self.clock().now()) {
             return Ok(Some(code));
         }
-        self.despite_full_disk(|| receipt::put_into_envelope(self, candidate.asset_id))
+        if let Some(code) = self.despite_full_disk(|| receipt::put_into_envelope(self, candidate.asset_id))? {
+            return Ok(Some(code));
+        }
+        if candidate.rendition != Rendition::Original {
+            return Ok(None);
+        }
+        match self.despite_full_disk(|| (errand.before)(candidate.capture_id)) {
+            Ok(()) => Ok(None),
+            Err(StoreError::NeedsUser | StoreError::NotYet | StoreError::WrongKey) => Ok(Some(KeptCode::NeedsUser)),
+            // Room is what this is about: it is not lost for want of a small picture.
+            Err(StoreError::Full) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
-    fn purge_batch(&self, errand: &mut Errand, batch: Vec<Candidate>) -> Result<(), StoreError> {
+    fn purge_batch(&self, errand: &mut Errand<'_>, batch: Vec<Candidate>) -> Result<(), StoreError> {
         if batch.is_empty() {
             return Ok(());
         }

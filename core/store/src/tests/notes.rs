@@ -5,7 +5,7 @@ use crate::{
     CaptureRequest, Captured, Store, StoreError,
     intake::PENDING_MAX,
     journal::{self, Line},
-    rows,
+    rows, tidy,
 };
 use snaptrak_domain::{AssetId, AssetState, Kind};
 use snaptrak_seal::{ReceiptClaims, UntrustedEnvelope, sha256};
@@ -250,6 +250,8 @@ fn a_full_disk_hides_the_newest_notes_and_nothing_else() {
         };
         store.inner.writer.write(set).unwrap();
     };
+    // Pages that the ladder freed would be room.
+    store.inner.writer.write(|transaction, _| tidy::give_back(transaction, i64::from(u32::MAX))).unwrap();
     pages(1);
     // There is room for its row in a page that is there already, and none for an envelope.
     note(&store, "durable");

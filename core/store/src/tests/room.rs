@@ -1,7 +1,7 @@
 //! The database's files do not grow without bound, and give back what was freed.
 
 use super::world::World;
-use crate::{Store, rows};
+use crate::{Store, rows, tidy};
 use rusqlite::Connection;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -82,4 +82,19 @@ fn freed_pages_are_given_back_in_the_end() {
     let (pages, free) = (number(&store, "page_count"), number(&store, "freelist_count"));
     assert!(free <= 2_048 && pages < full - 500, "{pages} pages of {full}, {free} of them free");
     store.close().unwrap();
+}
+
+#[test]
+fn one_batch_gives_back_as_many_pages_as_it_was_asked_to() {
+    let world = World::new();
+    let store = world.create();
+    write_text(&store, 0, 1_000_000);
+    store
+        .write(|transaction| rows::change(transaction, "DELETE FROM setting WHERE name LIKE 'large %'", []).map(|_| ()))
+        .unwrap();
+    let before = number(&store, "freelist_count");
+    assert!(before > 200, "{before} free pages");
+    store.write(|transaction| tidy::give_back(transaction, 100)).unwrap();
+    let after = number(&store, "freelist_count");
+    assert_eq!(before - after, 100);
 }

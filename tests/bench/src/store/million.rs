@@ -32,7 +32,8 @@ const CHOOSING_ROUNDS_MAX: usize = BASE_CAPTURES / limits::LET_OUT_MAX - 1;
 const ONE_AND_A_HALF: f64 = 1.0 / 1.5;
 
 /// What is measured here; the rows' names begin with one of these words.
-const NAMES: [&str; 6] = ["open", "list", "list in a state", "status", "choose the next work", "idle memory"];
+const NAMES: [&str; 7] =
+    ["open", "list", "list, nothing read before", "list in a state", "status", "choose the next work", "idle memory"];
 
 /// Measures the rows whose name contains `only`.
 pub(super) fn rows(folder: &Path, captures: usize, rounds: usize, only: &str) -> Result<Vec<Row>, Box<dyn Error>> {
@@ -65,6 +66,11 @@ pub(super) fn rows(folder: &Path, captures: usize, rounds: usize, only: &str) ->
         place = (place + 7_919) % (copies * 9);
         grow::moved(base[(place % 9) * PAGE], place / 9)
     };
+    let mut elsewhere = 0_usize;
+    let mut anywhere_unread = || {
+        elsewhere = (elsewhere + 7_907) % (copies * 9);
+        grow::moved(base[(elsewhere % 9) * PAGE], elsewhere / 9)
+    };
     let mut any_page = |state: Option<AssetState>| {
         rate(TURNS, || {
             let page = large.list(state, Some(anywhere()), PAGE)?;
@@ -72,10 +78,16 @@ pub(super) fn rows(folder: &Path, captures: usize, rounds: usize, only: &str) ->
         })
     };
     let first_page = |state| rate(TURNS, || Ok(small.list(state, None, PAGE).map(|_| ())?));
+    // Each of both with none of its pages in memory, as the first look after an app was started: what is compared is the size of
+    // the store, and not a page that was read before with one that was not.
+    let mut any_page_unread =
+        || unread(&large, &mut || Ok(large.list(None, Some(anywhere_unread()), PAGE).map(|_| ())?));
+    let mut first_page_unread = || unread(&small, &mut || Ok(small.list(None, None, PAGE).map(|_| ())?));
     if first(&small)?.len() != PAGE || first(&large)?.len() != PAGE {
         return Err("the stores are not as large as they should be".into());
     }
     row("list", "pages/s", ONE_AND_A_HALF, rounds, &mut || any_page(None), &mut || first_page(None))?;
+    row("list, nothing read before", "pages/s", ONE_AND_A_HALF, rounds, &mut any_page_unread, &mut first_page_unread)?;
     let saved = Some(AssetState::Prepared);
     row("list in a state", "pages/s", ONE_AND_A_HALF, rounds, &mut || any_page(saved), &mut || first_page(saved))?;
     let status = |store: &Store| rate(TURNS, || Ok(store.status().map(|_| ())?));
@@ -99,6 +111,16 @@ fn store(folder: &Path) -> Result<Store, Box<dyn Error>> {
 /// How often a second something is done.
 fn rate(turns: usize, mut work: impl FnMut() -> Result<(), Box<dyn Error>>) -> Result<f64, Box<dyn Error>> {
     Ok(turns as f64 / seconds(|| (0..turns).try_for_each(|_| work()))?)
+}
+
+/// How often a second something is done while none of the store's pages lie in memory; giving them back is not counted.
+fn unread(store: &Store, work: &mut dyn FnMut() -> Result<(), Box<dyn Error>>) -> Result<f64, Box<dyn Error>> {
+    let mut total = 0.0;
+    for _ in 0..TURNS {
+        store.trim_memory()?;
+        total += seconds(&mut *work)?;
+    }
+    Ok(TURNS as f64 / total)
 }
 
 /// Openings a second; closing is not counted.

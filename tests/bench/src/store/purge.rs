@@ -102,7 +102,7 @@ fn longest_waits(folder: &Path) -> Result<f64, Box<dyn Error>> {
     let content = vec![7; CAPTURE_BYTES];
     let (report, waits) = std::thread::scope(|scope| {
         let purge = scope.spawn(|| {
-            let report = store.purge(&PurgeRequest::default());
+            let report = store.purge(&PurgeRequest::default(), &|_| Ok(()));
             done.store(true, Ordering::SeqCst);
             report
         });

@@ -38,7 +38,7 @@ fn pieces_on_disk(store: &Store) -> Vec<PathBuf> {
 }
 
 fn purge_all(store: &Store) -> PurgeReport {
-    store.purge(&PurgeRequest::default()).unwrap()
+    store.purge(&PurgeRequest::default(), &|_| Ok(())).unwrap()
 }
 
 fn tombstones(store: &Store) -> Vec<bool> {
@@ -87,6 +87,28 @@ fn what_is_verified_goes_and_everything_about_it_stays() {
 }
 
 #[test]
+fn what_is_kept_of_an_original_is_made_before_its_bytes_go_and_without_the_person_they_stay() {
+    let world = World::new();
+    let store = world.create();
+    let [one, other] = [1, 2].map(|number| verified(&store, &plain(number * 1_000)));
+    let asked = std::cell::RefCell::new(Vec::new());
+    let locked = |id| {
+        asked.borrow_mut().push(id);
+        if id == one.capture_id { Err(StoreError::NeedsUser) } else { Err(StoreError::Full) }
+    };
+    let report = store.purge(&PurgeRequest::default(), &locked).unwrap();
+    assert_eq!(report.purged, 1, "a full disk is no reason to keep what may go");
+    assert_eq!(report.kept, [crate::KeptCapture { id: one.capture_id, code: KeptCode::NeedsUser }]);
+    assert!(asked.borrow().contains(&other.capture_id));
+    let bytes_are_here = |id| {
+        assert_eq!(id, one.capture_id);
+        assert_eq!(read_all(&store, one.asset_id), plain(1_000));
+        Ok(())
+    };
+    assert_eq!(store.purge(&PurgeRequest::default(), &bytes_are_here).unwrap().purged, 1);
+}
+
+#[test]
 fn pinned_and_open_captures_stay_and_named_ones_go_alone() {
     let world = World::new();
     let store = world.create();
@@ -94,10 +116,13 @@ fn pinned_and_open_captures_stay_and_named_ones_go_alone() {
     store.set_pinned(pinned.capture_id, true).unwrap();
     let mut reader = store.reader(read.asset_id).unwrap();
     let report = store
-        .purge(&PurgeRequest {
-            captures: vec![pinned.capture_id, read.capture_id, named.capture_id, named.capture_id],
-            to_free_bytes: None,
-        })
+        .purge(
+            &PurgeRequest {
+                captures: vec![pinned.capture_id, read.capture_id, named.capture_id, named.capture_id],
+                to_free_bytes: None,
+            },
+            &|_| Ok(()),
+        )
         .unwrap();
     assert_eq!(report.purged, 1);
     let kept: Vec<_> = report.kept.iter().map(|kept| (kept.id, kept.code)).collect();
@@ -111,7 +136,7 @@ fn pinned_and_open_captures_stay_and_named_ones_go_alone() {
     assert_eq!(purge_all(&store).purged, 3);
     let stranger = snaptrak_domain::CaptureId::from_bytes([1; 16]);
     let strange = PurgeRequest { captures: vec![stranger], to_free_bytes: None };
-    assert!(matches!(store.purge(&strange), Err(StoreError::Missing { .. })));
+    assert!(matches!(store.purge(&strange, &|_| Ok(())), Err(StoreError::Missing { .. })));
     assert!(matches!(store.set_pinned(stranger, true), Err(StoreError::Missing { .. })));
 }
 
@@ -125,7 +150,7 @@ fn enough_is_enough_and_the_oldest_go_first() {
             verified(&store, &plain(10_000))
         })
         .collect();
-    let report = store.purge(&PurgeRequest { captures: Vec::new(), to_free_bytes: Some(15_000) }).unwrap();
+    let report = store.purge(&PurgeRequest { captures: Vec::new(), to_free_bytes: Some(15_000) }, &|_| Ok(())).unwrap();
     assert_eq!((report.purged, report.kept_count), (2, 0));
     assert!(report.freed_bytes >= 15_000);
     let left = store.list(Some(AssetState::Verified), None, 10).unwrap().captures;
@@ -183,7 +208,7 @@ fn killed_at_every_step_it_is_all_there_or_finished_at_the_next_opening() {
     let waiting = capture(&store, &plain(5_000));
     // Keeps the chores of this store from doing what the next one's are to do.
     let alone = store.inner.files.remove_alone();
-    let errand = Errand::new(DropRule::ByHand, None, u64::MAX);
+    let errand = Errand::new(DropRule::ByHand, None, u64::MAX, &|_| Ok(()));
     let found = store.read(|connection| candidates::verified(connection, super::Rendition::Original, None)).unwrap();
     let mut images = vec![(killed(&world, "before"), false)];
     for candidate in &found {
@@ -227,7 +252,7 @@ fn a_reader_that_was_quicker_reads_to_its_end() {
     let store = world.create();
     let captured = verified(&store, &plain(200_000));
     let found = store.read(|connection| candidates::verified(connection, super::Rendition::Original, None)).unwrap();
-    let errand = Errand::new(DropRule::ByHand, None, u64::MAX);
+    let errand = Errand::new(DropRule::ByHand, None, u64::MAX, &|_| Ok(()));
     assert_eq!(store.why_kept(&errand, &found[0]).unwrap(), None);
     let marked = mark::mark(&store, DropRule::ByHand, &found).unwrap();
     let doomed: Vec<removal::Doomed> = marked.into_iter().flat_map(Result::unwrap).collect();
@@ -257,25 +282,25 @@ fn the_quota_drops_the_oldest_that_nobody_wants_and_refuses_nothing() {
     store.set_pinned(all[0].capture_id, true).unwrap();
     store.viewed(all[1].capture_id);
     let reader = store.reader(all[2].asset_id).unwrap();
-    assert_eq!(store.drop_to_quota(u64::MAX, u64::MAX).unwrap(), PurgeReport::default());
+    assert_eq!(store.drop_to_quota(u64::MAX, u64::MAX, &|_| Ok(())).unwrap(), PurgeReport::default());
 
     let quota = store.local_bytes().unwrap() - 2 * one;
-    assert_eq!(store.drop_to_quota(quota, u64::MAX).unwrap().purged, 2);
+    assert_eq!(store.drop_to_quota(quota, u64::MAX, &|_| Ok(())).unwrap().purged, 2);
     assert_eq!(store.local_bytes().unwrap(), quota);
     let purged = |store: &Store| {
         let page = store.list(Some(AssetState::Purged), None, 100).unwrap();
         page.captures.iter().map(|capture| capture.id).collect::<Vec<_>>()
     };
     assert_eq!(purged(&store), [all[3].capture_id, all[4].capture_id], "the oldest that may go");
-    assert_eq!(store.drop_to_quota(quota, u64::MAX).unwrap().purged, 0, "the quota is kept");
+    assert_eq!(store.drop_to_quota(quota, u64::MAX, &|_| Ok(())).unwrap().purged, 0, "the quota is kept");
 
-    assert_eq!(store.drop_to_quota(0, 1).unwrap().purged, 1, "one at a time");
-    store.drop_to_quota(0, u64::MAX).unwrap();
+    assert_eq!(store.drop_to_quota(0, 1, &|_| Ok(())).unwrap().purged, 1, "one at a time");
+    store.drop_to_quota(0, u64::MAX, &|_| Ok(())).unwrap();
     assert_eq!(purged(&store).len(), 5, "pinned, viewed, open and not verified stay: {:?}", purged(&store));
     assert_eq!(read_all(&store, waiting.asset_id), plain(100_000));
     drop(reader);
     world.clock.advance_ms(snaptrak_domain::limits::VIEWED_KEPT_MS);
-    store.drop_to_quota(0, u64::MAX).unwrap();
+    store.drop_to_quota(0, u64::MAX, &|_| Ok(())).unwrap();
     assert_eq!(read_all(&store, all[0].asset_id), plain(10_000));
     assert_eq!(purged(&store).len(), 7, "a view is forgotten after a day, a pin never");
 }

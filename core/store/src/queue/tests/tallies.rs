@@ -61,9 +61,16 @@ fn check(fixture: &Fixture, step: usize) {
              AND (SELECT withheld FROM asset WHERE asset.id = step.asset_id) = 1 THEN 2
         WHEN kind = 'send_piece' AND (SELECT state FROM piece WHERE piece.asset_id = step.asset_id
              AND piece.piece_index = step.piece_index) = 'sealed' THEN 1 ELSE 0 END";
+    let listed_wrong = "SELECT count(*) FROM (SELECT * FROM (
+            SELECT capture.id, asset.id, kind, state, created_ms, bytes, sha256
+              FROM capture JOIN asset ON asset.capture_id = capture.id AND rendition = 'original'
+            EXCEPT SELECT capture_id, asset_id, kind, state, created_ms, bytes, sha256 FROM listed)
+        UNION ALL SELECT capture_id, asset_id, kind, state, created_ms, bytes, sha256 FROM listed
+            WHERE NOT EXISTS (SELECT 1 FROM asset WHERE asset.id = listed.asset_id AND rendition = 'original'))";
     fixture
         .store
         .read(|connection| {
+            assert_eq!(rows::only(connection, listed_wrong, [], |row| rows::count(row, 0))?, 0, "listed, after {step}");
             assert_eq!(counted(connection, kept)?, counted(connection, &real)?, "assets, after {step}");
             assert_eq!(counted(connection, kept_steps)?, counted(connection, steps)?, "steps, after {step}");
             let wrong: i64 = rows::only(connection, held_wrong, [], |row| Ok(row.get(0)?))?;
@@ -76,7 +83,7 @@ fn check(fixture: &Fixture, step: usize) {
 /// One thing that can happen to a store.
 fn happen(fixture: &mut Fixture, random: &SeededRandom, captures: &mut Vec<Added>) {
     let kind = StepKind::ALL[below(random, StepKind::ALL.len())];
-    match below(random, 14) {
+    match below(random, 15) {
         0 => captures.push(fixture.add_kind(Kind::Photo, "image/jpeg", &[100, 60 + below(random, 9_000_000) as u64])),
         1 => captures.push(fixture.add(&[70])),
         2 => fixture.clock.advance_ms(REVIVAL_AFTER_MS),
@@ -100,6 +107,11 @@ fn happen(fixture: &mut Fixture, random: &SeededRandom, captures: &mut Vec<Added
             "UPDATE asset SET withheld = 1 - withheld WHERE id IN (SELECT id FROM asset ORDER BY random() LIMIT 1)",
         ),
         8 => fixture.die_and_reopen(),
+        9 => fixture.run_sql(
+            "UPDATE capture SET kind = 'scan', created_ms = created_ms + 1
+              WHERE id IN (SELECT id FROM capture ORDER BY random() LIMIT 1);
+             UPDATE asset SET bytes = bytes + 1 WHERE id IN (SELECT id FROM asset ORDER BY random() LIMIT 1)",
+        ),
         _ => {
             let ready = fixture.store.ready(kind, fixture.now(), 10).unwrap();
             let Some(step) = ready.first() else { return };

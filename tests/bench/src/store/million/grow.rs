@@ -126,6 +126,7 @@ fn multiply(folder: &Path, copies: usize) -> Result<(), Box<dyn Error>> {
     for (table, moves) in [
         ("capture", vec![("id", None), ("number", Some(BASE_CAPTURES as i64))]),
         ("asset", vec![("id", None), ("capture_id", None)]),
+        ("listed", vec![("capture_id", None), ("asset_id", None)]),
         ("piece", vec![("asset_id", None)]),
         ("step", vec![("id", Some(steps)), ("capture_id", None), ("asset_id", None)]),
         ("receipt", vec![("sequence", Some(BASE_CAPTURES as i64)), ("asset_id", None)]),
