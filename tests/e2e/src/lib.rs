@@ -5,10 +5,12 @@ mod canary;
 mod folder;
 mod newer;
 mod picture;
+mod recorder;
 mod small_disk;
 
 pub use canary::{Canary, traces};
 pub use folder::{Contents, contents, open_to_others, sha256_of};
 pub use newer::raise_schema_version;
 pub use picture::jpeg_with_text;
+pub use recorder::{Ended, Recorder};
 pub use small_disk::SmallDisk;
