@@ -67,8 +67,7 @@ pub(super) fn recovery_key(path: &Path, output: &Output) -> Result<Secret, Error
 
 /// Shows a report; what is not whole is damage, but for the line that every kill may leave.
 pub(super) fn tell(report: RecoverReport, output: &Output) -> Result<Exit, Error> {
-    let torn_lines_only = report.unreadable.iter().all(|one| one.code == UnreadableCode::TornLine);
-    let whole = report.readable == report.recovered && torn_lines_only;
+    let exit = exit(&report);
     let shape = Shape {
         readable: report.readable,
         recovered: report.recovered,
@@ -77,10 +76,22 @@ pub(super) fn tell(report: RecoverReport, output: &Output) -> Result<Exit, Error
         keys_kept: report.keys_kept,
     };
     output.result(SCHEMA, &shape, words)?;
-    if !shape.keys_kept {
+    if exit == Exit::Key {
+        output.warn("the key opens nothing of this store; the new store is empty: try another key and another folder");
+    } else if !shape.keys_kept {
         output.say("The new store has new keys: sign in again, so that the organisation knows them.");
     }
-    Ok(if whole { Exit::Done } else { Exit::Damaged })
+    Ok(exit)
+}
+
+/// A key that opens nothing is the wrong key, and says nothing of damage.
+fn exit(report: &RecoverReport) -> Exit {
+    let all = |code: UnreadableCode| report.unreadable.iter().all(|one| one.code == code);
+    if report.readable == 0 && !report.unreadable.is_empty() && all(UnreadableCode::NoKey) {
+        return Exit::Key;
+    }
+    let whole = report.readable == report.recovered && all(UnreadableCode::TornLine);
+    if whole { Exit::Done } else { Exit::Damaged }
 }
 
 /// What could not be read, for scripts.
