@@ -162,9 +162,10 @@ fn what_the_organisation_brings_back() {
     }
 
     // The key of another organisation opens nothing, which is no damage.
-    let wrong = ask(&station, &import(&bundle, &foreign, "wrong"), 3, "snaptrak.recover/1", RECOVER_PARTLY);
-    assert_eq!((&wrong["readable"], &wrong["unreadable"][0]["code"]), (&json!(0), &json!("no_key")), "{wrong}");
+    let wrong = ask(&station, &import(&bundle, &foreign, "wrong"), 3, "snaptrak.error/1", ERROR);
+    assert_eq!(wrong["code"], "wrong_key", "{wrong}");
     words(&station, &import(&bundle, &foreign, "wrong for a person"), 3);
+    assert!(!station.path("wrong").exists() && !station.path("wrong.unpacked").exists(), "nothing is left of it");
 
     // The end of the archive is missing.
     let bytes = fs::read(&bundle).unwrap();

@@ -234,16 +234,12 @@ fn record(
         let taken = Taken { became: Became::TakenBack(id), interrupted, failed, report: None };
         return Ok((taken, interrupt));
     }
-    let ended_by_itself = recording.ended_because().is_some();
     let recorded = match recording.finish() {
         Ok(recorded) => recorded,
         // There is nothing of it, or the next opening closes it: what broke it off is the answer.
         Err(error) => return Err(failed.unwrap_or_else(|| error.into())),
     };
-    if !ended_by_itself {
-        // Otherwise they were told with the bytes or the moment that ended it.
-        print_lines(&recorded.last_pieces, output)?;
-    }
+    print_lines(&recorded.last_pieces, output)?;
     Ok((Taken { became: Became::Kept(recorded), interrupted, failed, report: None }, interrupt))
 }
 

@@ -76,21 +76,16 @@ pub(super) fn tell(report: RecoverReport, output: &Output) -> Result<Exit, Error
         keys_kept: report.keys_kept,
     };
     output.result(SCHEMA, &shape, words)?;
-    if exit == Exit::Key {
-        output.warn("the key opens nothing of this store; the new store is empty: try another key and another folder");
-    } else if !shape.keys_kept {
+    if !shape.keys_kept {
         output.say("The new store has new keys: sign in again, so that the organisation knows them.");
     }
     Ok(exit)
 }
 
-/// A key that opens nothing is the wrong key, and says nothing of damage.
+/// A line that was cut short is what every kill may leave.
 fn exit(report: &RecoverReport) -> Exit {
-    let all = |code: UnreadableCode| report.unreadable.iter().all(|one| one.code == code);
-    if report.readable == 0 && !report.unreadable.is_empty() && all(UnreadableCode::NoKey) {
-        return Exit::Key;
-    }
-    let whole = report.readable == report.recovered && all(UnreadableCode::TornLine);
+    let torn_at_most = report.unreadable.iter().all(|one| one.code == UnreadableCode::TornLine);
+    let whole = report.readable == report.recovered && torn_at_most;
     if whole { Exit::Done } else { Exit::Damaged }
 }
 
