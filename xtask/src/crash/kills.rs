@@ -1,6 +1,8 @@
-//! SIGKILL at random moments of capture, notes, recordings, analysis, upload and new keys, of the client and of the server.
+//! SIGKILL at random moments of capture, notes, recordings, analysis, upload, purges and new keys, of the client and of the
+//! server.
 //!
-//! What was acknowledged must be there, open with the same digest, and be verified by the server exactly once.
+//! What was acknowledged must be there, open with the same digest, and be verified by the server exactly once. What was purged
+//! is listed as purged, and is fetched back for that.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -23,6 +25,11 @@ const EXPECTED_MS_RANGE: std::ops::RangeInclusive<u64> = 250..=20_000;
 
 /// Processes started for one kill, at most: the moment is learned after a few.
 const TRIES_A_KILL: u64 = 6;
+/// One of so many kills hits a purge, whatever chance draws beside it: little is verified where most syncs are killed.
+const KILLS_A_PURGE: u64 = 8;
+/// From so many kills on, some purge must have come so far that something was purged.
+const KILLS_WITH_PURGES: u64 = 50;
+
 /// A line of progress after so many kills.
 const KILLS_BETWEEN_WORDS: u64 = 10;
 
@@ -81,7 +88,14 @@ pub(super) fn run(ground: &Ground<'_>, rounds: u64) -> Result<Outcome> {
         if kills >= rounds {
             break;
         }
-        let job = Job::draw(&mut chance, &mut sources, RECORD_BYTES_MAX)?;
+        let job = if kills % KILLS_A_PURGE == KILLS_A_PURGE - 1 {
+            Job::purge(&mut chance)
+        } else {
+            Job::draw(&mut chance, &mut sources, RECORD_BYTES_MAX)?
+        };
+        if let Some(before) = job.before() {
+            acknowledged.add_all(&before.start(&site.client)?.end()?.lines);
+        }
         kills += if matches!(job, Job::Sync) && chance.below(4) == 0 {
             kill_server_and_client(&mut site, (&mut chance, &mut lives))?
         } else {
@@ -93,8 +107,9 @@ pub(super) fn run(ground: &Ground<'_>, rounds: u64) -> Result<Outcome> {
         }
     }
     let counts = Counts { kills, tally: check::all(&site, &acknowledged)? };
-    let [lost, duplicates, tried] = counts.tally.conditions();
-    Ok(Outcome::judged(&counts, &[lost, duplicates, tried, (kills >= rounds, "too few processes were killed")]))
+    let killed = (kills >= rounds, "too few processes were killed");
+    let purged = (counts.tally.purged > 0 || rounds < KILLS_WITH_PURGES, "no purge came so far that anything went");
+    Ok(Outcome::judged(&counts, &[&counts.tally.conditions()[..], &[killed, purged]].concat()))
 }
 
 fn kill_client(

@@ -131,8 +131,8 @@ pub(super) fn run(ground: &Ground<'_>, cuts: u64) -> Result<Outcome> {
     }
     acknowledged.merge(since_last_cut);
     counts.tally = check::all(&site, &acknowledged)?;
-    let [lost, duplicates, tried] = counts.tally.conditions();
-    Ok(Outcome::judged(&counts, &[lost, duplicates, tried, (counts.cuts >= cuts, "too few cuts hit a command")]))
+    let enough = (counts.cuts >= cuts, "too few cuts hit a command");
+    Ok(Outcome::judged(&counts, &[&counts.tally.conditions()[..], &[enough]].concat()))
 }
 
 /// Starts the command and cuts the power at a random moment of its life; the lines that were printed before the cut, or
@@ -144,6 +144,9 @@ fn cut_in_its_life(
     (chance, lives): (&mut Chance, &mut Lives),
     acknowledged: &mut Acknowledged,
 ) -> Result<Option<Vec<String>>> {
+    if let Some(before) = job.before() {
+        before.start(&site.client)?.end()?;
+    }
     let mut running: Running = job.start(&site.client)?;
     let life = lives.draw(job.name(), chance);
     job::wait(life);
@@ -172,7 +175,7 @@ fn find_recording(site: &Site, job: &Job, before: &[String], acknowledged: &mut 
         return Ok(0);
     }
     let listed = check::listed(&site.client)?;
-    for (id, sha256) in listed.iter().filter(|(id, _)| !acknowledged.holds(id)) {
+    for check::Listed { id, sha256, .. } in listed.iter().filter(|one| !acknowledged.holds(&one.id)) {
         let file = site.client.scratch("recording");
         site.client.ask(&["view".as_ref(), id.as_ref(), "-o".as_ref(), file.as_os_str()])?;
         let found = fs::read(&file).at(&file)?;

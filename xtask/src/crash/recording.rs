@@ -227,7 +227,8 @@ impl Device {
     /// Opens what is kept, compares it with the source, and counts.
     fn judge(&mut self, killed: &Killed, counts: &mut Counts) -> Result<()> {
         counts.kills += u64::from(killed.was_running);
-        let listed: BTreeMap<String, String> = check::listed(&self.client)?.into_iter().collect();
+        let listed = check::listed(&self.client)?.into_iter().map(|one| (one.id, one.sha256));
+        let listed: BTreeMap<String, String> = listed.collect();
         let gone = self.checked.keys().filter(|id| !listed.contains_key(*id)).count();
         let mut new = listed.iter().filter(|(id, _)| !self.checked.contains_key(*id));
         let (kept_bytes, holds) = match (new.next(), new.next()) {
