@@ -7,6 +7,7 @@
 
 mod check;
 mod clock;
+mod cut_recording;
 mod disk;
 mod evidence;
 mod file_system;
@@ -18,6 +19,7 @@ mod job;
 mod kills;
 mod power_cut;
 mod power_model;
+mod recorder;
 mod recording;
 mod shim;
 mod stream;

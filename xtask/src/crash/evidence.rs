@@ -83,11 +83,6 @@ impl Acknowledged {
         self.captures.insert(id.to_owned(), sha256.to_owned());
     }
 
-    /// Whether it is among them.
-    pub(super) fn holds(&self, id: &str) -> bool {
-        self.captures.contains_key(id)
-    }
-
     /// Takes over what others were told.
     pub(super) fn merge(&mut self, other: Self) {
         self.captures.extend(other.captures);
