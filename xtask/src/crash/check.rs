@@ -23,7 +23,7 @@ const PURGED: &str = "purged";
 pub(super) struct Listed {
     pub(super) id: String,
     pub(super) sha256: String,
-    state: String,
+    pub(super) state: String,
 }
 
 /// What is left of what was acknowledged.
@@ -211,6 +211,12 @@ fn open(client: &Client, id: &str) -> Result<Opened> {
     let found = cache::sha256(&file)?;
     fs::remove_file(&file).at(&file)?;
     Ok(Opened::Bytes(found))
+}
+
+/// Whether `view` gives what is listed: the bytes, or that they are at the server only.
+pub(super) fn opens(client: &Client, capture: &Listed) -> Result<bool> {
+    let opened = open(client, &capture.id)?;
+    Ok(if capture.state == PURGED { opened == Opened::Purged } else { opened.is(&capture.sha256) })
 }
 
 /// Every capture of the device.

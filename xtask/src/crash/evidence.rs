@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::ground::Chance;
-use crate::error::{AtPath, Result};
+use crate::error::{AtPath, Error, Result};
 
 /// Files to capture, each with a content of its own: real photos with a tail that no decoder reads, and generated ones.
 /// What is there twice in a store was then taken in twice.
@@ -28,6 +28,13 @@ impl Sources {
     /// Some files for one command.
     pub(super) fn choose(&mut self, chance: &mut Chance) -> Result<Vec<PathBuf>> {
         (0..3 + chance.below(5)).map(|_| self.one(chance)).collect()
+    }
+
+    /// A real photo, in which something is found.
+    pub(super) fn photo(&self) -> Result<PathBuf> {
+        let next = "cargo xtask pictures".to_owned();
+        let photo = self.photos.iter().find(|path| path.extension().is_some_and(|end| end == "jpg"));
+        photo.cloned().ok_or_else(|| Error::Missing { what: "there are no pictures".to_owned(), next })
     }
 
     /// One file.

@@ -103,6 +103,11 @@ impl Recorder {
         Ok(())
     }
 
+    /// Lets the source give everything.
+    pub(super) fn wait_until_given_whole(&mut self) -> Result<()> {
+        self.wait_until_given(self.source.bytes)
+    }
+
     /// Waits until all that a resting source gave lies in the files, but for the open segment; how much that is.
     pub(super) fn wait_until_taken(&self, complete_bytes: impl Fn() -> Result<u64>) -> Result<u64> {
         let given = self.given_bytes();
