@@ -24,6 +24,7 @@ mod recorder;
 mod recording;
 mod recover;
 mod recovered;
+mod recovery;
 mod shim;
 mod stream;
 mod two_processes;

@@ -37,8 +37,9 @@ const RECORD_BYTES_MAX: u64 = 1024 * 1024;
 /// Commands started for one cut, at most: one that ended before its cut is followed by another.
 const COMMANDS_A_CUT: u64 = 6;
 
-/// One of so many cuts is aimed at a recording, whatever chance draws beside it.
+/// One of so many cuts is aimed at a recording, and one at a purge, whatever chance draws beside them.
 const CUTS_A_RECORDING: u64 = 3;
+const CUTS_A_PURGE: u64 = 5;
 
 #[derive(Default, Serialize)]
 struct Counts {
@@ -125,9 +126,11 @@ pub(super) fn run(ground: &Ground<'_>, cuts: u64) -> Result<Outcome> {
             let fresh = Job::fresh(&mut chance, &mut sources)?;
             trial.since_last_cut.add_all(&fresh.start(&site.client)?.end()?.lines);
         }
-        let job = Job::draw(&mut chance, &mut sources, RECORD_BYTES_MAX)?;
-        let is_turn = trial.counts.cuts % CUTS_A_RECORDING == CUTS_A_RECORDING - 1;
-        let here = if is_turn || matches!(job, Job::Record { .. }) {
+        let is_turn = |every: u64| trial.counts.cuts % every == every - 1;
+        let (is_recording, is_purge) = (is_turn(CUTS_A_RECORDING), is_turn(CUTS_A_PURGE));
+        let job =
+            if is_purge { Job::purge(&mut chance) } else { Job::draw(&mut chance, &mut sources, RECORD_BYTES_MAX)? };
+        let here = if is_recording || matches!(job, Job::Record { .. }) {
             trial.cut_a_recording(&mut chance)?
         } else {
             trial.cut_in_its_life(&job, &mut chance)?

@@ -9,19 +9,19 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use serde::Serialize;
 use snaptrak_driver::{Answer, Client};
 
+use super::Outcome;
 use super::check::{self, Tally};
 use super::contents::Contents;
 use super::evidence::Acknowledged;
 use super::ground::{Chance, Ground};
-use super::job::{self, Running};
+use super::job::Running;
 use super::recovered::Before;
-use super::{Outcome, now};
-use crate::error::{AtPath, Error, Result};
+use super::recovery::{Course, Moment, Recovery, is_filling, is_store, is_untold, odd, wait_until};
+use crate::error::{AtPath, Result};
 use crate::{process, terminal};
 
 /// Generated files are small: it is their number that makes a recovery long.
@@ -32,8 +32,6 @@ const TRIES_A_KILL: u64 = 4;
 const KILLS_IN_PLACE: u64 = 3;
 /// One of so many comes at any moment, also before there is a new folder and after it is a store.
 const KILLS_AT_ANY: u64 = 4;
-/// Between two looks at whether the new folder was begun.
-const LOOK_EVERY: Duration = Duration::from_millis(1);
 /// The exit code of `store_exists`.
 const STORE_EXISTS: i32 = 1;
 
@@ -100,91 +98,6 @@ pub(super) fn run(ground: &Ground<'_>, kills: u64) -> Result<Outcome> {
         (counts.kills >= kills && counts.midway > 0, "too few recoveries were killed while they filled their folder"),
     ];
     Ok(Outcome::judged(&counts, &[&counts.tally.conditions()[..], &own].concat()))
-}
-
-/// How long a recovery takes that nobody kills.
-struct Course {
-    /// Until the new folder is begun.
-    begun: Duration,
-    /// Until it is a store.
-    filled: Duration,
-    ended: Duration,
-}
-
-/// When a recovery is killed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Moment {
-    /// While it looks for keys, fills its folder, opens it or tells of it.
-    Any,
-    /// While it fills its folder.
-    Midway,
-}
-
-impl Course {
-    fn watch(client: &Client, into: &Path) -> Result<Self> {
-        let started = now();
-        let mut running = Recovery::Into(into).start(client)?;
-        let begun = wait_until(&mut running, || is_begun(into)).map(|()| started.elapsed())?;
-        let filled = wait_until(&mut running, || is_store(into)).map(|()| started.elapsed())?;
-        let ended = running.end()?;
-        if ended.code != Some(0) {
-            return Err(odd(&format!("nobody killed a recovery, and it ended with {:?}: {}", ended.code, ended.words)));
-        }
-        fs::remove_dir_all(into).at(into)?;
-        Ok(Self { begun, filled, ended: started.elapsed() })
-    }
-
-    /// Lets a random moment come, or the end.
-    fn wait(&self, moment: Moment, running: &mut Running, into: &Path, chance: &mut Chance) -> Result<()> {
-        let until = match moment {
-            Moment::Any => self.ended,
-            Moment::Midway => {
-                wait_until(running, || is_begun(into))?;
-                self.filled.saturating_sub(self.begun)
-            }
-        };
-        let until_us = u64::try_from(until.as_micros()).unwrap_or(u64::MAX).max(1);
-        job::wait(Duration::from_micros(chance.below(until_us)));
-        Ok(())
-    }
-}
-
-/// Waits until a recovery has done something, or has ended.
-fn wait_until(running: &mut Running, done: impl Fn() -> bool) -> Result<()> {
-    while !done() && !running.has_ended()? {
-        job::wait(LOOK_EVERY);
-    }
-    Ok(())
-}
-
-/// A call of `recover`.
-#[derive(Debug, Clone, Copy)]
-enum Recovery<'a> {
-    /// Of the client's store, into another folder.
-    Into(&'a Path),
-    /// Of the client's store.
-    InPlace,
-}
-
-impl Recovery<'_> {
-    fn words(self, client: &Client) -> Vec<String> {
-        match self {
-            Self::Into(into) => {
-                let [from, into] = [&client.store, into].map(|path: &Path| path.to_string_lossy().into_owned());
-                ["recover", "--from", &from, "--into", &into].map(str::to_owned).to_vec()
-            }
-            Self::InPlace => ["recover", "--in-place"].map(str::to_owned).to_vec(),
-        }
-    }
-
-    fn start(self, client: &Client) -> Result<Running> {
-        let failed = |source| Error::Start { program: "snaptrak recover".to_owned(), source };
-        Ok(Running::of("recover", client.command(&self.words(client)).spawn().map_err(failed)?))
-    }
-
-    fn ask(self, client: &Client) -> Result<Answer> {
-        Ok(client.ask(&self.words(client))?)
-    }
 }
 
 struct Trial {
@@ -259,7 +172,7 @@ impl Trial {
         let was_running = running.kill()?;
         running.end()?;
         self.counts.kills += u64::from(was_running);
-        self.counts.midway += u64::from(was_running && into.join(RECOVERING).exists());
+        self.counts.midway += u64::from(was_running && is_filling(into));
         self.counts.untold += u64::from(was_running && is_untold(into));
         Ok(())
     }
@@ -298,25 +211,4 @@ impl Trial {
             self.counts.other_answers += 1;
         }
     }
-}
-
-/// A folder that recovery fills holds this file until it is a store.
-const RECOVERING: &str = "recovering";
-/// The report of a recovery, until it was told.
-const RECOVERED: &str = "recovered.json";
-
-fn is_begun(into: &Path) -> bool {
-    into.join(RECOVERING).exists() || is_store(into)
-}
-
-fn is_store(folder: &Path) -> bool {
-    folder.join("store.json").exists()
-}
-
-fn is_untold(into: &Path) -> bool {
-    is_store(into) && into.join(RECOVERED).exists()
-}
-
-fn odd(words: &str) -> Error {
-    Error::Missing { what: words.to_owned(), next: "read core/store/src/recover/mod.rs".to_owned() }
 }

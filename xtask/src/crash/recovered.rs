@@ -21,8 +21,8 @@ use crate::error::{AtPath, Result};
 use crate::terminal;
 
 /// Commands that capture files before the sync, and after it; some files each.
-const CAPTURES_SENT: u64 = 3;
-const CAPTURES_NOT_SENT: u64 = 2;
+const CAPTURES_SENT: u64 = 2;
+const CAPTURES_NOT_SENT: u64 = 1;
 /// A recording that ends, and one that breaks off.
 const RECORDING_BYTES: u64 = 1_500_000;
 /// Of what was sent, so much is purged: some captures, not all.
