@@ -55,12 +55,12 @@ pub(super) struct Counts {
 }
 
 impl Counts {
-    /// What must hold after cuts that were aimed at so many recordings.
-    pub(super) fn conditions(&self, aimed: u64) -> [(bool, &'static str); 3] {
+    /// What must hold; `aimed` says whether a cut was aimed at a recording that does not end.
+    pub(super) fn conditions(&self, aimed: bool) -> [(bool, &'static str); 3] {
         [
             (self.recordings_lost == 0, "a power cut took more of a recording than what followed its last sync"),
             (self.recordings_wrong == 0, "a recording is not what its source gave, or says something else"),
-            (aimed == 0 || self.recordings_cut > 0, "no cut hit a recording that goes on"),
+            (!aimed || self.recordings_cut > 0, "no cut hit a recording that goes on"),
         ]
     }
 }
@@ -89,10 +89,10 @@ pub(super) struct BrokenOff {
 }
 
 impl CutRecording {
-    /// Starts a recording and lets it come to its moment. `incoming` is the store's folder of that name, as it is seen from
-    /// here.
-    pub(super) fn start(client: &Client, incoming: &Path, chance: &mut Chance) -> Result<Self> {
-        let moment = match chance.below(4) {
+    /// Starts a recording and lets it come to its moment, which is its end only where it `may_end`. `incoming` is the store's
+    /// folder of that name, as it is seen from here.
+    pub(super) fn start(client: &Client, incoming: &Path, may_end: bool, chance: &mut Chance) -> Result<Self> {
+        let moment = match chance.below(if may_end { 4 } else { 3 }) {
             0 | 1 => Moment::Flowing,
             2 => Moment::Resting,
             _ => Moment::Ending,

@@ -131,7 +131,7 @@ pub(super) fn run(ground: &Ground<'_>, cuts: u64) -> Result<Outcome> {
         let job =
             if is_purge { Job::purge(&mut chance) } else { Job::draw(&mut chance, &mut sources, RECORD_BYTES_MAX)? };
         let here = if is_recording || matches!(job, Job::Record { .. }) {
-            trial.cut_a_recording(&mut chance)?
+            trial.cut_a_recording(!is_recording, &mut chance)?
         } else {
             trial.cut_in_its_life(&job, &mut chance)?
         };
@@ -144,7 +144,7 @@ pub(super) fn run(ground: &Ground<'_>, cuts: u64) -> Result<Outcome> {
     counts.tally = check::all(&site, &acknowledged)?;
     let enough = (counts.cuts >= cuts, "too few cuts hit a command");
     let purged = (counts.unpurged_after_a_cut == 0, "a power cut took back a purge that was told");
-    let recordings = counts.recordings.conditions(counts.aimed_at_recordings);
+    let recordings = counts.recordings.conditions(counts.cuts >= CUTS_A_RECORDING);
     Ok(Outcome::judged(&counts, &[&counts.tally.conditions()[..], &recordings, &[purged, enough]].concat()))
 }
 
@@ -183,10 +183,10 @@ impl Trial<'_> {
         self.look(job.name()).map(Some)
     }
 
-    /// The same in a recording that goes on, rests or ends, with something of it on the medium.
-    fn cut_a_recording(&mut self, chance: &mut Chance) -> Result<Option<Tally>> {
+    /// The same in a recording that goes on, rests or (where it `may_end`) ends, with something of it on the medium.
+    fn cut_a_recording(&mut self, may_end: bool, chance: &mut Chance) -> Result<Option<Tally>> {
         let incoming = self.medium.disk.reach(&self.site.client.store.join("incoming"));
-        let mut recording = CutRecording::start(&self.site.client, &incoming, chance)?;
+        let mut recording = CutRecording::start(&self.site.client, &incoming, may_end, chance)?;
         let before = recording.lines();
         self.since_last_cut.add_all(&before);
         if recording.has_ended()? {

@@ -107,7 +107,7 @@ struct Trial {
     course: Course,
     acknowledged: Acknowledged,
     counts: Counts,
-    /// A store that came back after a kill.
+    /// The store that the same call brought back after the last kill.
     last: Option<PathBuf>,
 }
 
