@@ -17,16 +17,19 @@ use crate::error::{AtPath, Error, Result};
 const RECOVERING: &str = "recovering";
 /// The report of a recovery, until it was told.
 const RECOVERED: &str = "recovered.json";
+/// After the asset whose turn it was, a kill waits for a part of the whole at most.
+const PARTS_OF_FILLING: u32 = 4;
 /// Between two looks at how far it has come.
 const LOOK_EVERY: Duration = Duration::from_millis(1);
 
-/// How long a recovery takes that nobody kills.
+/// The course of a recovery that nobody kills.
 pub(super) struct Course {
-    /// Until the new folder is begun.
-    begun: Duration,
-    /// Until it is a store.
-    filled: Duration,
-    ended: Duration,
+    /// From the begun folder to the store in it.
+    filling: Duration,
+    /// Of the whole.
+    lasted: Duration,
+    /// Assets that come into the folder.
+    assets: u64,
 }
 
 /// When a recovery is killed.
@@ -43,29 +46,40 @@ impl Course {
     pub(super) fn watch(client: &Client, into: &Path) -> Result<Self> {
         let started = now();
         let mut running = Recovery::Into(into).start(client)?;
-        let begun = wait_until(&mut running, || is_begun(into)).map(|()| started.elapsed())?;
-        let filled = wait_until(&mut running, || is_store(into)).map(|()| started.elapsed())?;
+        wait_until(&mut running, || is_begun(into))?;
+        let begun = now();
+        wait_until(&mut running, || is_store(into))?;
+        let filling = begun.elapsed();
         let ended = running.end()?;
         if ended.code != Some(0) {
             return Err(odd(&format!("nobody killed a recovery, and it ended with {:?}: {}", ended.code, ended.words)));
         }
+        let (lasted, assets) = (started.elapsed(), placed(into));
         fs::remove_dir_all(into).at(into)?;
-        Ok(Self { begun, filled, ended: started.elapsed() })
+        Ok(Self { filling, lasted, assets })
     }
 
-    /// Lets a random moment come, or the end.
+    /// Lets a random moment come, or the end. Midway is told by what was placed: a machine that was loaded a minute ago says
+    /// little of how long it takes now.
     pub(super) fn wait(&self, moment: Moment, running: &mut Running, into: &Path, chance: &mut Chance) -> Result<()> {
         let until = match moment {
-            Moment::Any => self.ended,
+            Moment::Any => self.lasted,
             Moment::Midway => {
-                wait_until(running, || is_begun(into))?;
-                self.filled.saturating_sub(self.begun)
+                let place = chance.below(self.assets.max(1));
+                wait_until(running, || is_begun(into) && placed(into) >= place)?;
+                self.filling / PARTS_OF_FILLING
             }
         };
         let until_us = u64::try_from(until.as_micros()).unwrap_or(u64::MAX).max(1);
         job::wait(Duration::from_micros(chance.below(until_us)));
         Ok(())
     }
+}
+
+/// How many assets lie in their place in a folder.
+fn placed(into: &Path) -> u64 {
+    let parts = fs::read_dir(into.join("assets")).into_iter().flatten().flatten();
+    parts.map(|part| fs::read_dir(part.path()).into_iter().flatten().count() as u64).sum()
 }
 
 /// Waits until a recovery has done something, or has ended.
