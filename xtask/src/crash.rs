@@ -7,6 +7,8 @@
 
 mod check;
 mod clock;
+mod contents;
+mod cut_recording;
 mod disk;
 mod evidence;
 mod file_system;
@@ -18,7 +20,11 @@ mod job;
 mod kills;
 mod power_cut;
 mod power_model;
+mod recorder;
 mod recording;
+mod recover;
+mod recovered;
+mod recovery;
 mod shim;
 mod stream;
 mod two_processes;
@@ -68,6 +74,9 @@ pub(crate) struct Command {
     /// Every Nth byte of a store is flipped
     #[arg(long, value_name = "N")]
     flips: Option<u64>,
+    /// How many recoveries of a store without its database are killed
+    #[arg(long, value_name = "N")]
+    recover: Option<u64>,
     /// How many long recordings are killed
     #[arg(long, value_name = "N")]
     recording: Option<u64>,
@@ -114,6 +123,7 @@ const TRIALS: &[Trial] = &[
         asked: |command| command.two_processes,
         run: two_processes::run,
     },
+    Trial { name: "recover", short: 3, long: 20, asked: |command| command.recover, run: recover::run },
     Trial { name: "recording", short: 3, long: 20, asked: |command| command.recording, run: recording::run },
 ];
 
@@ -250,6 +260,7 @@ mod tests {
         assert_eq!(names(&[]), [("kills", ROUNDS_DEFAULT)]);
         assert_eq!(names(&["--rounds", "7", "--seed", "3"]), [("kills", 7)]);
         assert_eq!(names(&["--two-processes", "1"]), [("two_processes", 1)]);
+        assert_eq!(names(&["--recover", "5"]), [("recover", 5)]);
         assert_eq!(names(&["--recording", "2", "--bytes", "1000"]), [("recording", 2)]);
         assert_eq!(names(&["--short"]).len(), TRIALS.len());
         assert!(names(&["--long"]).contains(&("kills", 500)));

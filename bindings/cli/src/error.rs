@@ -83,6 +83,10 @@ impl Error {
             Self::Sdk(error) if error.code() == ErrorCode::NoStore => {
                 "make one with `snaptrak init`, or check --store".to_owned()
             }
+            // Here the folder was named, not chosen for a new store.
+            Self::Sdk(error) if error.code() == ErrorCode::NotAStore => {
+                "check the path; a store that lost its store.json comes back with `snaptrak recover`".to_owned()
+            }
             Self::Sdk(error) if error.code() == ErrorCode::TlsFailed => {
                 "give the server's root certificate with --trusted-root FILE, or check this machine's clock".to_owned()
             }

@@ -54,12 +54,16 @@ fn unparsed(error: &clap::Error, words: &[OsString]) -> Exit {
     let asked_for_json =
         words.iter().skip(1).take_while(|word| *word != "--").any(|word| word == "--json" || word == "--jsonl");
     if error.use_stderr() && asked_for_json {
-        let text = error.to_string();
-        let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
-        let usage = Error::usage(message, "see `snaptrak --help`, or --help after the command");
+        let usage = Error::usage(in_one_line(&error.to_string()), "see `snaptrak --help`, or --help after the command");
         Output::new(Form::Json, true).failure(&usage);
     } else {
         Output::parser_words(error);
     }
     if error.use_stderr() { Exit::Usage } else { Exit::Done }
+}
+
+/// The parser's first paragraph: what is wrong, and below it which options that concerns.
+fn in_one_line(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
+    lines.join(" ").trim_start_matches("error: ").to_owned()
 }

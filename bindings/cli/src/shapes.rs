@@ -1,4 +1,4 @@
-//! Shapes that several commands print. Their field names are what scripts rely on: `tests/contract.rs` holds them.
+//! Shapes that several commands print. Their field names are what scripts rely on: `tests/contract/` holds them.
 
 use crate::{human, words};
 use serde::Serialize;

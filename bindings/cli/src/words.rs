@@ -30,6 +30,9 @@ pub(crate) fn of_kept(code: KeptCode) -> &'static str {
     }
 }
 
+/// What ended a recording, where a signal asked for its end.
+pub(crate) const ENDED_BY_SIGNAL: &str = "a signal ended it; everything up to here is safe";
+
 /// What ended a recording.
 pub(crate) fn of_end(because: EndedBecause) -> &'static str {
     match because {

@@ -80,8 +80,17 @@ impl SnapTrak {
     ) -> Result<RecoverReport, Error> {
         // Before anything is unpacked.
         private_key(recovery_key)?;
-        let unpacked = snaptrak_store::unpack_bundle(bundle, &config.store)?;
-        let mut report = Self::recover(unpacked.folder(), config, platform, Some(recovery_key), progress)?;
+        let unpacked =
+            snaptrak_store::unpack_bundle(bundle, &config.store).map_err(|error| not_created(error, &config.store))?;
+        let recovered = Self::recover(unpacked.folder(), config, platform, Some(recovery_key), progress);
+        let mut report = match recovered {
+            Err(error) if error.code() == ErrorCode::WrongKey => {
+                // Nothing was begun with it, and the bundle is still there for the right key.
+                unpacked.remove()?;
+                return Err(error);
+            }
+            other => other?,
+        };
         if unpacked.torn {
             report.unreadable.push(Unreadable { path: String::new(), code: UnreadableCode::TornBundle });
         }

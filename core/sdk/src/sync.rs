@@ -4,6 +4,7 @@ use crate::{
     Error, ErrorCode, SnapTrak,
     progress::{Phase, Progress, ProgressEvent},
 };
+use snaptrak_store::StoreError;
 use snaptrak_sync::{
     CancelToken, ReqwestTransport, SyncClient, SyncObserver, SyncParts, SyncPhase, SyncProgress, TransportSettings,
 };
@@ -38,7 +39,16 @@ impl SnapTrak {
     ) -> Result<SyncReport, Error> {
         let granted =
             snaptrak_sync::Budget { time_ms: budget.time_ms, bytes: budget.bytes, ..snaptrak_sync::Budget::default() };
-        let report = self.sync_client()?.run_window(&granted, cancel, &Watched(progress))?;
+        let broken_off = self.inner.store.close_broken_off();
+        let mut report = self.sync_client()?.run_window(&granted, cancel, &Watched(progress))?;
+        match broken_off {
+            Ok(()) => {}
+            // The window knows nothing of it: all that is left to it is a recording without an end.
+            Err(StoreError::Full) if report.stopped_because == StoppedBecause::WaitingForRetry => {
+                report.stopped_because = StoppedBecause::StorageFull;
+            }
+            Err(error) => tracing::warn!(%error, "recordings that broke off wait for another time"),
+        }
         // The window may have accepted a newer bundle: captures made from now on use its keys.
         self.use_recipients_of_stored_trust()?;
         if report.verified > 0 {

@@ -5,8 +5,8 @@
 //! that cannot be made is never parked: its step is settled with the reason, which [`SnapTrak::show`] gives.
 
 use crate::{Error, ErrorCode, SnapTrak, analyse::reader_reason};
-use snaptrak_domain::{CaptureId, Reason, ReasonCode, Rendition, StepKind, StepState};
-use snaptrak_store::{Analysis, CaptureDetail, StoreError};
+use snaptrak_domain::{AssetState, CaptureId, Kind, PieceState, Reason, ReasonCode, Rendition, StepKind, StepState};
+use snaptrak_store::{Analysis, AssetDetail, CaptureDetail, StoreError};
 
 /// Steps taken from the queue at once; each is small, and the list must not go stale.
 const BATCH: usize = 32;
@@ -29,8 +29,9 @@ impl SnapTrak {
             let bytes = reader.read_all(THUMBNAIL_BYTES_MAX).map_err(|error| Error::from_reason(&error.reason))?;
             return Ok(Some(bytes));
         }
-        if !may_be_made(&store.show(id)?) {
-            return Ok(None);
+        let detail = store.show(id)?;
+        if !may_be_made(&detail) {
+            return if is_purged(&detail) { Err(StoreError::Purged.into()) } else { Ok(None) };
         }
         match self.shrink(id)? {
             Ok(small) => {
@@ -140,7 +141,21 @@ fn is_for_now(reason: &Reason) -> bool {
 
 /// Whether a capture without a thumbnail could have one: its original is complete and here, and nobody has tried in vain.
 fn may_be_made(detail: &CaptureDetail) -> bool {
-    use snaptrak_domain::{Kind, PieceState};
+    let here = detail.assets.iter().any(|asset| {
+        asset.rendition == Rendition::Original
+            && asset.sha256.is_some()
+            && asset.pieces.iter().all(|piece| piece.state != PieceState::Purged)
+    });
+    here && is_wanted(detail)
+}
+
+/// Whether it could have one if its bytes were fetched back.
+fn is_purged(detail: &CaptureDetail) -> bool {
+    let purged = |asset: &AssetDetail| asset.rendition == Rendition::Original && asset.state == AssetState::Purged;
+    detail.assets.iter().any(purged) && is_wanted(detail)
+}
+
+fn is_wanted(detail: &CaptureDetail) -> bool {
     let in_vain =
         detail.steps.iter().any(|step| step.step == StepKind::Thumbnail && step.state == StepState::Cancelled);
     let pictured = match detail.metadata.kind {
@@ -148,10 +163,5 @@ fn may_be_made(detail: &CaptureDetail) -> bool {
         Kind::Scan => detail.metadata.content_type.starts_with("image/"),
         Kind::Audio | Kind::Note | Kind::File => false,
     };
-    let here = detail.assets.iter().any(|asset| {
-        asset.rendition == Rendition::Original
-            && asset.sha256.is_some()
-            && asset.pieces.iter().all(|piece| piece.state != PieceState::Purged)
-    });
-    pictured && here && !in_vain
+    pictured && !in_vain
 }

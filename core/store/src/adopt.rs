@@ -81,18 +81,37 @@ impl Store {
         Ok(())
     }
 
-    /// Closes recordings that broke off before this process and could not be closed when it opened the store.
+    /// Closes recordings that broke off before this process and could not be closed when it opened the store, now that keys or room
+    /// may have come. Nobody is asked for a key. [`StoreError::Full`]: one of them waits for room; another failure keeps the others
+    /// from nothing and is logged.
+    pub fn close_broken_off(&self) -> Result<(), StoreError> {
+        let mut full = false;
+        for asset_id in self.broken_off()?.into_iter().filter(|asset_id| self.inner.keys.has_without_asking(*asset_id))
+        {
+            if let Err(error) = self.resume_recording(asset_id, &self.layout().incoming_asset(asset_id)) {
+                tracing::warn!(%asset_id, %error, "a recording that broke off waits for another time");
+                full |= matches!(error, StoreError::Full);
+            }
+        }
+        if full { Err(StoreError::Full) } else { Ok(()) }
+    }
+
+    /// The same when the person is there: keys are asked for, and what still waits does so for another time.
     pub(crate) fn resume_interrupted(&self) -> Result<(), StoreError> {
-        let open: Vec<AssetId> = self.read(|connection| {
-            let sql = "SELECT id FROM asset INDEXED BY asset_in_incoming WHERE in_incoming = 1 AND closed = 0 LIMIT ?1";
-            rows::all(connection, sql, [BROKEN_OFF_MAX], |row| rows::asset_id(row, 0))
-        })?;
-        for asset_id in open.into_iter().filter(|asset_id| !self.inner.keys.is_being_recorded(*asset_id)) {
+        for asset_id in self.broken_off()? {
             if let Err(error) = self.resume_recording(asset_id, &self.layout().incoming_asset(asset_id)) {
                 tracing::warn!(%asset_id, %error, "a recording that broke off waits for another time");
             }
         }
         Ok(())
+    }
+
+    fn broken_off(&self) -> Result<Vec<AssetId>, StoreError> {
+        let open: Vec<AssetId> = self.read(|connection| {
+            let sql = "SELECT id FROM asset INDEXED BY asset_in_incoming WHERE in_incoming = 1 AND closed = 0 LIMIT ?1";
+            rows::all(connection, sql, [BROKEN_OFF_MAX], |row| rows::asset_id(row, 0))
+        })?;
+        Ok(open.into_iter().filter(|asset_id| !self.inner.keys.is_being_recorded(*asset_id)).collect())
     }
 
     fn adopt(&self, asset_id: AssetId) -> Result<(), StoreError> {

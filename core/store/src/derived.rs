@@ -116,6 +116,8 @@ impl Store {
         // Also syncs the folder, and with it the name of the piece.
         layout::replace_file(&folder.join(layout::ENVELOPE_NAME), &bytes)?;
         self.sync_incoming()?;
+        // What was just made needs no viewing key.
+        self.inner.keys.remember(asset_id, data_key);
         Ok(piece)
     }
 

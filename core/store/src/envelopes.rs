@@ -185,6 +185,36 @@ impl Store {
         asset_id: AssetId,
         recipients: &[queue_store::Recipient],
     ) -> Result<OutgoingEnvelope, StoreError> {
+        let bytes = self.wrapped_envelope(asset_id, recipients)?;
+        self.wrap_thumbnail_beside(asset_id, recipients);
+        Ok(OutgoingEnvelope { bytes, device_receipt: self.device_receipt(asset_id)? })
+    }
+
+    /// A thumbnail does not leave, so that no step of its own brings its envelope up to date. Wrapped like the original beside it, it
+    /// comes back with the recovery key too. Nobody is asked for it, and whatever fails holds up nothing.
+    fn wrap_thumbnail_beside(&self, asset_id: AssetId, recipients: &[queue_store::Recipient]) {
+        let thumbnail = self.read(|connection| {
+            let sql = "SELECT beside.id FROM asset JOIN asset AS beside ON beside.capture_id = asset.capture_id
+                        WHERE asset.id = ?1 AND beside.rendition = 'thumbnail'";
+            rows::first(connection, sql, [asset_id.as_bytes()], |row| rows::asset_id(row, 0))
+        });
+        let wrapped = thumbnail.and_then(|thumbnail| match thumbnail {
+            Some(thumbnail) if self.inner.keys.has_without_asking(thumbnail) => {
+                self.wrapped_envelope(thumbnail, recipients).map(|_| ())
+            }
+            Some(_) | None => Ok(()),
+        });
+        if let Err(error) = wrapped {
+            tracing::warn!(%asset_id, %error, "a thumbnail is not wrapped for the organisation");
+        }
+    }
+
+    /// The envelope with a wrap for every recipient.
+    fn wrapped_envelope(
+        &self,
+        asset_id: AssetId,
+        recipients: &[queue_store::Recipient],
+    ) -> Result<Vec<u8>, StoreError> {
         let mut bytes = self.envelope_bytes(asset_id)?;
         let parsed = UntrustedEnvelope::parse(&bytes).map_err(envelope_failed)?;
         let mut missing = usable(recipients);
@@ -197,7 +227,7 @@ impl Store {
                 missing.iter().try_for_each(|recipient| add_wrap(envelope, recipient, data_key, self.random()))
             })?;
         }
-        Ok(OutgoingEnvelope { bytes, device_receipt: self.device_receipt(asset_id)? })
+        Ok(bytes)
     }
 
     /// The signed receipt, signing what waits if it must; `None` while the asset has no receipt or the signer cannot sign.

@@ -21,9 +21,8 @@ pub struct Page {
 pub(crate) const ALL: &str = "SELECT capture_id, asset_id, kind, state, created_ms, bytes, sha256 FROM listed
   WHERE capture_id > ?1 ORDER BY capture_id LIMIT ?2";
 pub(crate) const IN_STATE: &str =
-    "SELECT listed.capture_id, listed.asset_id, listed.kind, listed.state, listed.created_ms, listed.bytes, listed.sha256
-   FROM asset INDEXED BY asset_by_state CROSS JOIN listed ON listed.capture_id = asset.capture_id
-  WHERE asset.state = ?3 AND asset.rendition = 'original' AND asset.capture_id > ?1 ORDER BY asset.capture_id LIMIT ?2";
+    "SELECT capture_id, asset_id, kind, state, created_ms, bytes, sha256 FROM listed INDEXED BY listed_by_state
+  WHERE state = ?3 AND capture_id > ?1 ORDER BY capture_id LIMIT ?2";
 
 impl Store {
     /// Captures whose original is in `state` (or any), after a capture, at most `limit`.

@@ -27,7 +27,7 @@ pub(crate) const LADDER: &[Migration] = &[
     },
     Migration {
         sql: include_str!("migrations/0003_listed.sql"),
-        sha256: "ecf73164c0c4c28996ad058f1bf7791dc52824ae05a7483993193fc2dec85545",
+        sha256: "ddb9aff6476b294292d83acadf6ee7bfbdbcde3d5df7727bd4d0f7b339ea0e1e",
     },
 ];
 

@@ -97,7 +97,7 @@ impl Store {
                 rusqlite::params![capture_id.as_bytes(), rendition.as_str()],
                 |row| rows::asset_id(row, 0),
             )?
-            .ok_or(StoreError::Missing { what: "asset" })
+            .ok_or(StoreError::Missing { what: if rendition == Rendition::Original { "capture" } else { "asset" } })
         })
     }
 }

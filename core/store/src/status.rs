@@ -5,8 +5,8 @@ use crate::{
     queue::{backlog::is_waiting, tally},
     rows,
 };
-use rusqlite::{Connection, params};
-use snaptrak_domain::{AssetState, CaptureId, ReasonCode, Rendition, StepKind, UnixMs};
+use rusqlite::Connection;
+use snaptrak_domain::{AssetState, CaptureId, ReasonCode, StepKind, UnixMs};
 use std::collections::BTreeMap;
 
 /// Parked steps that are listed; more are counted by their states.
@@ -87,9 +87,8 @@ fn status(connection: &Connection) -> Result<StoreStatus, StoreError> {
 fn oldest_in(connection: &Connection, state: AssetState) -> Result<Option<UnixMs>, StoreError> {
     rows::first(
         connection,
-        "SELECT listed.created_ms FROM asset JOIN listed ON listed.capture_id = asset.capture_id
-          WHERE asset.state = ?1 AND asset.rendition = ?2 ORDER BY asset.capture_id LIMIT 1",
-        params![state.as_str(), Rendition::Original.as_str()],
+        "SELECT created_ms FROM listed INDEXED BY listed_by_state WHERE state = ?1 ORDER BY capture_id LIMIT 1",
+        [state.as_str()],
         |row| rows::unix_ms(row, 0),
     )
 }

@@ -84,10 +84,19 @@ impl Client {
 
     /// A command with the global options set, for tests that must do something special with it.
     pub fn command<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Command {
+        self.with_globals(&["--json"], arguments)
+    }
+
+    /// The same, which answers in words.
+    pub fn command_for_a_person<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Command {
+        self.with_globals(&[], arguments)
+    }
+
+    fn with_globals<S: AsRef<OsStr>>(&self, globals: &[&str], arguments: &[S]) -> Command {
         let words: Vec<OsString> = self.launcher.iter().cloned().chain([self.programs.snaptrak().into()]).collect();
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]);
-        command.arg("--json").arg("--store").arg(&self.store).arg("--passphrase-file").arg(&self.passphrase_file);
+        command.args(globals).arg("--store").arg(&self.store).arg("--passphrase-file").arg(&self.passphrase_file);
         command.args(arguments).envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command

@@ -1,7 +1,9 @@
 //! A disk of a few megabytes that no other process sees, and that is gone with the process that holds it.
 
 use std::{
-    io::{BufRead, BufReader},
+    ffi::OsString,
+    fs::{self, File},
+    io::{self, BufRead, BufReader, Write},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
@@ -13,10 +15,27 @@ pub struct SmallDisk {
     folder: PathBuf,
 }
 
+/// What fills it.
+const FILLER: &str = "filler";
+
 impl SmallDisk {
+    /// A disk of so many bytes, or none, which is said, for somebody who is not root on a machine that gives none: the gate runs
+    /// as root on Debian, where there must be one.
+    pub fn if_possible(folder: &Path, bytes: u64) -> Option<Self> {
+        match Self::on(folder, bytes) {
+            Ok(disk) => Some(disk),
+            Err(reason) => {
+                assert!(!rustix::process::geteuid().is_root(), "no small disk on this machine: {reason}");
+                // A test that cannot run on this machine says so, whatever becomes of what it says.
+                let _ = writeln!(io::stderr(), "skipped: no small disk without root: {reason}");
+                None
+            }
+        }
+    }
+
     /// A disk of so many bytes, mounted on `folder` in a mount namespace of its own; or why this machine gives none.
     pub fn on(folder: &Path, bytes: u64) -> Result<Self, String> {
-        std::fs::create_dir_all(folder).map_err(|error| error.to_string())?;
+        fs::create_dir_all(folder).map_err(|error| error.to_string())?;
         // The holder lives until its standard input ends, so that nothing stays mounted whatever happens to the test.
         let script = r#"mount -t tmpfs -o size="$1" tmpfs "$2" && echo mounted && read -r _"#;
         let mut command = Command::new("unshare");
@@ -42,18 +61,26 @@ impl SmallDisk {
         &self.folder
     }
 
-    /// The same command in the holder's namespace, where the disk is mounted. SQLite resolves links in its paths, so that the
-    /// way through the holder's root is not for it.
-    pub fn inside(&self, command: &Command) -> Command {
-        let mut inside = Command::new("nsenter");
+    /// Fills it to its last byte.
+    pub fn fill(&self) {
+        let mut filler = File::create(self.folder.join(FILLER)).unwrap();
+        while filler.write_all(&[0; 4096]).is_ok() {}
+    }
+
+    /// Gives back what filling it took.
+    pub fn make_room(&self) {
+        fs::remove_file(self.folder.join(FILLER)).unwrap();
+    }
+
+    /// What starts a program in the holder's namespace, where the disk is mounted. SQLite resolves links in its paths, so that
+    /// the way through the holder's root is not for it.
+    pub fn launcher(&self) -> Vec<OsString> {
+        let mut words = vec!["nsenter".to_owned()];
         if !rustix::process::geteuid().is_root() {
-            inside.args(["--user", "--preserve-credentials"]);
+            words.extend(["--user", "--preserve-credentials"].map(str::to_owned));
         }
-        inside.args(["--mount", "--target", &self.holder.id().to_string()]);
-        inside.arg("--").arg(command.get_program()).args(command.get_args());
-        inside.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
-        inside.stdin(Stdio::null());
-        inside
+        words.extend(["--mount".to_owned(), "--target".to_owned(), self.holder.id().to_string(), "--".to_owned()]);
+        words.into_iter().map(OsString::from).collect()
     }
 }
 

@@ -4,23 +4,11 @@
 
 use serde_json::Value;
 use snaptrak_driver::{EMAIL, Station, captures};
+use snaptrak_e2e::lacking;
 use std::{
     io::Write,
     process::{Command, Stdio},
 };
-
-/// Whether a value has what a path names: `a.b` is a field of a field, `a[].b` a field of each entry of a list that has at
-/// least one.
-fn has(value: &Value, path: &str) -> bool {
-    let Some((head, rest)) = path.split_once('.') else { return value.get(path).is_some() };
-    match head.strip_suffix("[]") {
-        None => value.get(head).is_some_and(|inner| has(inner, rest)),
-        Some(list) => {
-            let entries = value.get(list).and_then(Value::as_array);
-            entries.is_some_and(|entries| !entries.is_empty() && entries.iter().all(|entry| has(entry, rest)))
-        }
-    }
-}
 
 const CAPTURE: &[&str] = &[
     "captures[].id",
@@ -93,10 +81,6 @@ const SERVER_CAPTURE: &[&str] = &[
     "assets[].pieces[].bytes",
     "assets[].pieces[].sha256",
 ];
-
-fn lacking(value: &Value, fields: &[&str]) -> Vec<String> {
-    fields.iter().filter(|field| !has(value, field)).map(|field| (*field).to_owned()).collect()
-}
 
 #[test]
 fn every_command_answers_with_the_fields_that_scripts_rely_on() {

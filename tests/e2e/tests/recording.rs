@@ -2,8 +2,10 @@
 
 #![allow(clippy::unwrap_used)]
 
+use rustix::process::Signal;
 use serde_json::{Value, json};
-use snaptrak_driver::{Account, Station, captures, patience};
+use snaptrak_driver::{Account, Captured, Station, captures, patience};
+use snaptrak_e2e::{Ended, Recorder};
 use std::{
     fs,
     io::Write,
@@ -101,4 +103,88 @@ fn a_recording_ends_where_it_was_told_to_and_keeps_that_much() {
     let out = station.path("viewed");
     station.client.tell(&["view", &taken[0].id, "-o", out.to_str().unwrap()]).unwrap();
     assert!(fs::read(&out).unwrap() == bytes[..BYTES_MAX]);
+}
+
+/// What was kept of a recording is the beginning of its source, in the store and at the server.
+fn assert_is_a_beginning_that_the_server_holds(station: &Station, ended: &Ended, source: &[u8]) {
+    let taken: Vec<Captured> = captures(ended.result());
+    let out = station.path("viewed");
+    station.client.tell(&["view", &taken[0].id, "-o", out.to_str().unwrap()]).unwrap();
+    let kept = fs::read(&out).unwrap();
+    assert_eq!((kept.len() as u64, ended.told_bytes()), (taken[0].bytes, taken[0].bytes), "each piece was told once");
+    assert!(source.starts_with(&kept), "{} bytes are not what was fed", kept.len());
+    station.bring_everything().unwrap();
+    station.check_held(&taken).unwrap();
+}
+
+#[test]
+fn a_recording_ends_after_its_time_however_slowly_it_is_fed() {
+    const PART_BYTES: usize = 20_000;
+    let station = Station::enrolled(&[]).unwrap();
+    let source = fs::read(station.write_noise("source", 200 * PART_BYTES as u64, 13).unwrap()).unwrap();
+    // A piece needs fifty milliseconds, so that the time is over long before the source is.
+    let limits = ["--piece-ms", "50", "--max-ms", "3000", "--jsonl"];
+    let mut recorder = Recorder::start(station.client.command(&[&["record", "--kind", "audio"], &limits[..]].concat()));
+    let mut parts = source.chunks(PART_BYTES);
+    while recorder.feed(parts.next().unwrap()) && recorder.has_told_everything() {}
+    let ended = recorder.end();
+    assert_eq!((ended.code, ended.words.as_str()), (0, ""));
+    let entry = &ended.result()["captures"][0];
+    assert_eq!((&entry["ended_because"], &entry["interrupted"]), (&json!("max_ms"), &json!(false)), "{entry}");
+    assert_is_a_beginning_that_the_server_holds(&station, &ended, &source);
+}
+
+#[test]
+fn a_signal_ends_a_recording_and_what_was_taken_is_brought_home() {
+    let station = Station::enrolled(&[]).unwrap();
+    // The second part is more than a pipe holds, so that some of it is taken, and no piece of it is finished.
+    let source = fs::read(station.write_noise("source", 2_000_000, 14).unwrap()).unwrap();
+    let arguments = ["record", "--kind", "video", "--piece-ms", "300", "--jsonl"];
+    let mut recorder = Recorder::start(station.client.command(&arguments));
+    assert!(recorder.feed(&source[..PART_BYTES]) && recorder.has_told_everything());
+    assert!(recorder.feed(&source[PART_BYTES..]));
+    recorder.signal(Signal::TERM);
+    let ended = recorder.end();
+    assert_eq!(ended.code, 130, "{}", ended.words);
+    let entry = &ended.result()["captures"][0];
+    assert_eq!(entry["interrupted"], json!(true), "{entry}");
+    assert!(entry["bytes"].as_u64().unwrap() > PART_BYTES as u64, "{entry}");
+    assert_is_a_beginning_that_the_server_holds(&station, &ended, &source);
+}
+
+/// Taken back while the server holds some of it: nothing more goes, nothing stays here but the word that it was so.
+#[test]
+fn a_recording_that_is_taken_back_leaves_nothing_here() {
+    let station = Station::enrolled(&[]).unwrap();
+    let account = station.account().unwrap();
+    let source = fs::read(station.write_noise("source", 2 * PART_BYTES as u64, 15).unwrap()).unwrap();
+    let arguments = ["record", "--kind", "video", "--sync", "--cancel-on-signal", "--piece-ms", "300", "--jsonl"];
+    let mut recorder = Recorder::start(station.client.command(&arguments));
+    assert!(recorder.feed(&source[..PART_BYTES]));
+    assert!(patience::until(|| pieces_held(&account) > 0), "a piece reaches the server");
+    assert!(recorder.feed(&source[PART_BYTES..]));
+    recorder.signal(Signal::INT);
+    let ended = recorder.end();
+    let result = ended.result();
+    assert_eq!((ended.code, &result["captures"]), (130, &json!([])), "{result} {}", ended.words);
+    let id = result["cancelled"].as_str().unwrap();
+    let why = station.client.tell(&["why", id]).unwrap();
+    assert_eq!((&why["state"], &why["code"]), (&json!("cancelled"), &json!("cancelled")), "{why}");
+    for folder in ["incoming", "assets"] {
+        let files = snaptrak_e2e::contents(&station.client.store.join(folder));
+        assert!(files.is_empty(), "{folder} holds {files:?}");
+    }
+    let out = station.path("viewed");
+    assert_ne!(station.client.ask(&["view", id, "-o", out.to_str().unwrap()]).unwrap().code, 0);
+    assert!(!out.exists());
+
+    // The queue goes on without it.
+    let note = captures(&station.client.tell(&["note", "goes on"]).unwrap());
+    let windows = station.bring_everything().unwrap();
+    let last = &windows.last().unwrap().json;
+    assert_eq!((&last["left"], &last["stopped_because"]), (&json!(0), &json!("done")), "{last}");
+    station.check_held(&note).unwrap();
+    assert_eq!(originals(&account).iter().filter(|original| original["sha256"].is_null()).count(), 1);
+    let verified = station.client.tell(&["verify"]).unwrap();
+    assert_eq!((&verified["chain_ok"], &verified["gaps"]), (&json!(true), &json!([])), "{verified}");
 }

@@ -74,10 +74,10 @@ pub(super) fn run(ground: &Ground<'_>, rounds: u64) -> Result<Outcome> {
     let verified = site.client.ask(&["verify"])?.json;
     counts.chain_ok = verified["chain_ok"] == true;
     counts.gaps = verified["gaps"].as_array().map_or(0, Vec::len) as u64;
-    let [lost, duplicates, tried] = counts.tally.conditions();
+    let [lost, duplicates, purged, tried] = counts.tally.conditions();
     let chain = (counts.chain_ok && counts.gaps == 0, "the chain of receipts does not hold");
     let failed = (counts.failed == 0, "a command failed because of its clock");
-    Ok(Outcome::judged(&counts, &[lost, duplicates, tried, chain, failed]))
+    Ok(Outcome::judged(&counts, &[lost, duplicates, purged, tried, chain, failed]))
 }
 
 /// The exit code of a sync that left something for the next one.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::ground::Chance;
-use crate::error::{AtPath, Result};
+use crate::error::{AtPath, Error, Result};
 
 /// Files to capture, each with a content of its own: real photos with a tail that no decoder reads, and generated ones.
 /// What is there twice in a store was then taken in twice.
@@ -28,6 +28,13 @@ impl Sources {
     /// Some files for one command.
     pub(super) fn choose(&mut self, chance: &mut Chance) -> Result<Vec<PathBuf>> {
         (0..3 + chance.below(5)).map(|_| self.one(chance)).collect()
+    }
+
+    /// A real photo, in which something is found.
+    pub(super) fn photo(&self) -> Result<PathBuf> {
+        let next = "cargo xtask pictures".to_owned();
+        let photo = self.photos.iter().find(|path| path.extension().is_some_and(|end| end == "jpg"));
+        photo.cloned().ok_or_else(|| Error::Missing { what: "there are no pictures".to_owned(), next })
     }
 
     /// One file.
@@ -51,18 +58,24 @@ impl Sources {
     }
 }
 
-/// Captures that were acknowledged: id and digest.
+/// What was acknowledged.
 #[derive(Default)]
-pub(super) struct Acknowledged(BTreeMap<String, String>);
+pub(super) struct Acknowledged {
+    /// Captures: id and digest.
+    captures: BTreeMap<String, String>,
+    /// How many captures `purge` said that it had purged. It names none; nothing but `fetch` brings one of them back.
+    purged: u64,
+}
 
 impl Acknowledged {
-    /// Reads a line of `capture --jsonl`, or the one object of `note` and `record`; a line that was cut off acknowledged
-    /// nothing.
+    /// Reads a line of `capture --jsonl`, or the one object of `note`, `record` and `purge`; a line that was cut off
+    /// acknowledged nothing.
     pub(super) fn add(&mut self, line: &str) {
         let Ok(answer) = serde_json::from_str::<Value>(line) else { return };
+        self.purged += answer["purged"].as_u64().unwrap_or_default();
         for capture in answer["captures"].as_array().into_iter().flatten() {
             if let (Some(id), Some(sha256)) = (capture["id"].as_str(), capture["sha256"].as_str()) {
-                self.0.insert(id.to_owned(), sha256.to_owned());
+                self.hold(id, sha256);
             }
         }
     }
@@ -74,29 +87,52 @@ impl Acknowledged {
 
     /// Counts a capture that a trial found as one that must not be lost from here on.
     pub(super) fn hold(&mut self, id: &str, sha256: &str) {
-        self.0.insert(id.to_owned(), sha256.to_owned());
-    }
-
-    /// Whether it is among them.
-    pub(super) fn holds(&self, id: &str) -> bool {
-        self.0.contains_key(id)
+        self.captures.insert(id.to_owned(), sha256.to_owned());
     }
 
     /// Takes over what others were told.
     pub(super) fn merge(&mut self, other: Self) {
-        self.0.extend(other.0);
+        self.captures.extend(other.captures);
+        self.purged += other.purged;
     }
 
     /// The last ones that were made; ids begin with the time.
     pub(super) fn newest(&self, count: usize) -> Self {
-        Self(self.0.iter().rev().take(count).map(|(id, sha256)| (id.clone(), sha256.clone())).collect())
+        let newest = self.captures.iter().rev().take(count).map(|(id, sha256)| (id.clone(), sha256.clone()));
+        Self { captures: newest.collect(), purged: self.purged }
     }
 
+    /// How many captures there are.
     pub(super) fn len(&self) -> usize {
-        self.0.len()
+        self.captures.len()
+    }
+
+    /// How many captures were said to be purged.
+    pub(super) fn purged(&self) -> u64 {
+        self.purged
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(id, sha256)| (id.as_str(), sha256.as_str()))
+        self.captures.iter().map(|(id, sha256)| (id.as_str(), sha256.as_str()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn what_was_printed_whole_was_acknowledged_and_nothing_else() {
+        let mut acknowledged = Acknowledged::default();
+        acknowledged.add(r#"{"captures":[{"id":"a","sha256":"1"},{"id":"b","sha256":"2"}],"refused":[]}"#);
+        acknowledged.add(r#"{"purged":2,"freed_bytes":10,"kept":[],"kept_count":0}"#);
+        acknowledged.add(r#"{"captures":[{"id":"c","sha2"#);
+        acknowledged.add(r#"{"purged":1,"freed_by"#);
+        assert_eq!(acknowledged.iter().collect::<Vec<_>>(), [("a", "1"), ("b", "2")]);
+        assert_eq!(acknowledged.purged(), 2);
+        let newest = acknowledged.newest(1);
+        assert_eq!(newest.iter().collect::<Vec<_>>(), [("b", "2")]);
     }
 }

@@ -71,10 +71,10 @@ pub(super) fn run(ground: &Ground<'_>, rounds: u64) -> Result<Outcome> {
         terminal::progress(&format!("   full {round} times, {} refused so far", counts.refused));
     }
     counts.tally = check::all(&site, &acknowledged)?;
-    let [lost, duplicates, tried] = counts.tally.conditions();
+    let [lost, duplicates, purged, tried] = counts.tally.conditions();
     let answers = (counts.other_answers == 0, "a full disk was answered with something else than storage_full");
     let refused = (counts.refused > 0, "no full disk was met");
-    Ok(Outcome::judged(&counts, &[lost, duplicates, tried, answers, refused]))
+    Ok(Outcome::judged(&counts, &[lost, duplicates, purged, tried, answers, refused]))
 }
 
 struct Trial<'a> {

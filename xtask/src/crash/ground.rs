@@ -104,6 +104,15 @@ impl Site {
         Ok(())
     }
 
+    /// Signs in again, where a store has lost its session: tokens are in no journal.
+    pub(super) fn sign_in(&self) -> Result<()> {
+        let password_file = self.client.scratch("password");
+        let password = password_file.to_string_lossy();
+        let arguments = ["sign-in", "--server", &self.server.url, "--email", EMAIL, "--password-file", &password];
+        self.client.tell(&arguments)?;
+        Ok(())
+    }
+
     /// Kills the server with SIGKILL and starts it again at the same address.
     pub(super) fn kill_server(&mut self, between: impl FnOnce()) -> Result<()> {
         self.server.kill();

@@ -84,11 +84,11 @@ pub(super) fn run(ground: &Ground<'_>, rounds: u64) -> Result<Outcome> {
     // What was set aside is here and is tried again in a day; lost is what is not here.
     counts.set_aside = counts.tally.acknowledged - counts.tally.verified_once;
     counts.tally.lost = counts.tally.acknowledged - counts.tally.opened;
-    let [lost, duplicates, _] = counts.tally.conditions();
+    let [lost, duplicates, purged, _] = counts.tally.conditions();
     let answers = (counts.without_answer == 0, "a command ended without an answer");
     let opens = (counts.unopened == 0, "the store does not open although the disk is well again");
     let tried = (counts.faults > 0, "no call failed");
-    Ok(Outcome::judged(&counts, &[lost, duplicates, answers, opens, tried]))
+    Ok(Outcome::judged(&counts, &[lost, duplicates, purged, answers, opens, tried]))
 }
 
 /// Some commands on a disk that fails in one way.

@@ -17,6 +17,9 @@ use crate::error::{Error, Result};
 /// One write into a recording: some frames' worth.
 const RECORD_CHUNK_BYTES: u64 = 256 * 1024;
 
+/// A bounded purge stops when so many bytes are free at most: a few captures.
+const PURGE_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
 /// A command of the device.
 #[derive(Debug)]
 pub(super) enum Job {
@@ -32,12 +35,14 @@ pub(super) enum Job {
     Sync,
     /// `rotate-keys`.
     RotateKeys,
+    /// `purge`, of all that may go or until so many bytes are free.
+    Purge { to_free_bytes: Option<u64> },
 }
 
 impl Job {
     /// What a device does, drawn by chance.
     pub(super) fn draw(chance: &mut Chance, sources: &mut Sources, record_bytes_max: u64) -> Result<Self> {
-        Ok(match chance.below(11) {
+        Ok(match chance.below(12) {
             0..4 => Self::Capture(sources.choose(chance)?),
             4 => Self::Note(format!("a note with the number {}", chance.next())),
             5 => {
@@ -46,8 +51,20 @@ impl Job {
             }
             6 => Self::Analyse,
             7 => Self::RotateKeys,
+            8 => Self::purge(chance),
             _ => Self::Sync,
         })
+    }
+
+    /// Every second one stops early, so that what is here and what is not lie side by side.
+    pub(super) fn purge(chance: &mut Chance) -> Self {
+        let is_bounded = chance.below(2) == 0;
+        Self::Purge { to_free_bytes: is_bounded.then(|| 1 + chance.below(PURGE_BYTES_MAX)) }
+    }
+
+    /// What has to be done for this to have anything to do: only what the server has signed for can go.
+    pub(super) fn before(&self) -> Option<Self> {
+        matches!(self, Self::Purge { .. }).then_some(Self::Sync)
     }
 
     /// A note or a file, for a trial that wants something acknowledged before it goes on.
@@ -67,6 +84,7 @@ impl Job {
             Self::Analyse => "analyse",
             Self::Sync => "sync",
             Self::RotateKeys => "rotate-keys",
+            Self::Purge { .. } => "purge",
         }
     }
 
@@ -78,7 +96,8 @@ impl Job {
             }
             Self::Note(text) => vec![name, text.into()],
             Self::Record { .. } => vec![name, "--kind".into(), "audio".into(), "--jsonl".into()],
-            Self::Analyse | Self::Sync | Self::RotateKeys => vec![name],
+            Self::Purge { to_free_bytes: Some(bytes) } => vec![name, "--to-free".into(), bytes.to_string().into()],
+            Self::Analyse | Self::Sync | Self::RotateKeys | Self::Purge { to_free_bytes: None } => vec![name],
         }
     }
 

@@ -1,6 +1,8 @@
-//! SIGKILL at random moments of capture, notes, recordings, analysis, upload and new keys, of the client and of the server.
+//! SIGKILL at random moments of capture, notes, recordings, analysis, upload, purges and new keys, of the client and of the
+//! server.
 //!
-//! What was acknowledged must be there, open with the same digest, and be verified by the server exactly once.
+//! What was acknowledged must be there, open with the same digest, and be verified by the server exactly once. What was purged
+//! is listed as purged, and is fetched back for that.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -23,6 +25,11 @@ const EXPECTED_MS_RANGE: std::ops::RangeInclusive<u64> = 250..=20_000;
 
 /// Processes started for one kill, at most: the moment is learned after a few.
 const TRIES_A_KILL: u64 = 6;
+/// One of so many kills hits a purge, whatever chance draws beside it: little is verified where most syncs are killed.
+const KILLS_A_PURGE: u64 = 8;
+/// From so many kills on, some purge must have come so far that something was purged.
+const KILLS_WITH_PURGES: u64 = 50;
+
 /// A line of progress after so many kills.
 const KILLS_BETWEEN_WORDS: u64 = 10;
 
@@ -50,9 +57,12 @@ impl Lives {
         self.0.get(command).or_else(|| self.0.get("capture")).copied().unwrap_or(EXPECTED_MS)
     }
 
-    /// A random moment in the life of a command.
+    /// A random moment in the life of a command. A purge is short beside the opening before it, which the other commands try
+    /// often enough: its moments are in the second half.
     pub(super) fn draw(&self, command: &'static str, chance: &mut Chance) -> Duration {
-        Duration::from_millis(chance.below(self.expected_ms(command)))
+        let expected_ms = self.expected_ms(command);
+        let from_ms = if command == "purge" { expected_ms / 2 } else { 0 };
+        Duration::from_millis(from_ms + chance.below(expected_ms - from_ms))
     }
 
     /// Learns from a command that was interrupted after this time, or had ended before. One of a command that tells of its
@@ -81,7 +91,14 @@ pub(super) fn run(ground: &Ground<'_>, rounds: u64) -> Result<Outcome> {
         if kills >= rounds {
             break;
         }
-        let job = Job::draw(&mut chance, &mut sources, RECORD_BYTES_MAX)?;
+        let job = if kills % KILLS_A_PURGE == KILLS_A_PURGE - 1 {
+            Job::purge(&mut chance)
+        } else {
+            Job::draw(&mut chance, &mut sources, RECORD_BYTES_MAX)?
+        };
+        if let Some(before) = job.before() {
+            acknowledged.add_all(&before.start(&site.client)?.end()?.lines);
+        }
         kills += if matches!(job, Job::Sync) && chance.below(4) == 0 {
             kill_server_and_client(&mut site, (&mut chance, &mut lives))?
         } else {
@@ -93,8 +110,9 @@ pub(super) fn run(ground: &Ground<'_>, rounds: u64) -> Result<Outcome> {
         }
     }
     let counts = Counts { kills, tally: check::all(&site, &acknowledged)? };
-    let [lost, duplicates, tried] = counts.tally.conditions();
-    Ok(Outcome::judged(&counts, &[lost, duplicates, tried, (kills >= rounds, "too few processes were killed")]))
+    let killed = (kills >= rounds, "too few processes were killed");
+    let purged = (counts.tally.purged > 0 || rounds < KILLS_WITH_PURGES, "no purge came so far that anything went");
+    Ok(Outcome::judged(&counts, &[&counts.tally.conditions()[..], &[killed, purged]].concat()))
 }
 
 fn kill_client(
@@ -125,4 +143,20 @@ fn kill_server_and_client(site: &mut Site, (chance, lives): (&mut Chance, &mut L
     })?;
     running.end()?;
     Ok(1 + u64::from(was_running?))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn a_purge_is_hit_in_its_second_half_and_the_others_anywhere() {
+        let (mut lives, mut chance) = (Lives::default(), Chance::new(1));
+        lives.learn("purge", Duration::from_millis(EXPECTED_MS), false, true);
+        let mut drawn = |command| (0..100).map(|_| lives.draw(command, &mut chance).as_millis()).min().unwrap();
+        assert!(drawn("purge") >= u128::from(EXPECTED_MS / 2));
+        assert!(drawn("note") < u128::from(EXPECTED_MS / 4));
+    }
 }

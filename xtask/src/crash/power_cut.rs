@@ -12,11 +12,11 @@ use std::fs;
 use std::path::PathBuf;
 
 use serde::Serialize;
-use serde_json::Value;
 
 use super::Outcome;
 use super::check::{self, Tally};
-use super::disk::{Disk, failed};
+use super::cut_recording::{self, CutRecording};
+use super::disk::Disk;
 use super::evidence::Acknowledged;
 use super::ground::{Chance, Ground, Site};
 use super::job::{self, Job, Running};
@@ -31,20 +31,28 @@ const OUTER_SIZE: &str = "4G";
 
 /// Generated files are small: what is asked is the order of writes, and every byte is copied at each cut.
 const GENERATED_BYTES_MAX: u64 = 1024 * 1024;
-/// Recordings are up to this long: some have a finished piece at the cut.
-const RECORD_BYTES_MAX: u64 = 40 * 1024 * 1024;
+/// The length of a recording that is drawn; it is then one of a known source, which has its own ([`cut_recording`]).
+const RECORD_BYTES_MAX: u64 = 1024 * 1024;
 
 /// Commands started for one cut, at most: one that ended before its cut is followed by another.
 const COMMANDS_A_CUT: u64 = 6;
 
-#[derive(Serialize)]
+/// One of so many cuts is aimed at a recording, and one at a purge, whatever chance draws beside them.
+const CUTS_A_RECORDING: u64 = 3;
+const CUTS_A_PURGE: u64 = 5;
+
+#[derive(Default, Serialize)]
 struct Counts {
     /// Cuts while a command ran.
     cuts: u64,
+    /// Of these, cuts that were aimed at a recording.
+    aimed_at_recordings: u64,
     /// Captures that were acknowledged before a cut and were looked for right after it.
     checked_after_a_cut: u64,
-    /// Recordings of which a piece was acknowledged and the end was not, all found with these pieces.
-    recordings_cut: u64,
+    /// Purges that were told before a cut and were not seen any more after it.
+    unpurged_after_a_cut: u64,
+    #[serde(flatten)]
+    recordings: cut_recording::Counts,
     #[serde(flatten)]
     tally: Tally,
 }
@@ -101,90 +109,107 @@ pub(super) fn run(ground: &Ground<'_>, cuts: u64) -> Result<Outcome> {
     let client = ground.client()?.with_store(&medium.mounted.join("store")).through(medium.disk.launcher());
     let site = ground.site(client)?;
     let (mut chance, mut sources) = (ground.chance(), ground.sources(GENERATED_BYTES_MAX)?);
-    let (mut acknowledged, mut lives) = (Acknowledged::default(), Lives::default());
-    let mut counts = Counts { cuts: 0, checked_after_a_cut: 0, recordings_cut: 0, tally: Tally::default() };
-    let mut since_last_cut = Acknowledged::default();
+    let mut trial = Trial {
+        medium: &medium,
+        site: &site,
+        lives: Lives::default(),
+        since_last_cut: Acknowledged::default(),
+        acknowledged: Acknowledged::default(),
+        counts: Counts::default(),
+    };
     for _ in 0..cuts.saturating_mul(COMMANDS_A_CUT) {
-        if counts.cuts >= cuts {
+        if trial.counts.cuts >= cuts {
             break;
         }
-        if since_last_cut.len() == 0 {
+        if trial.since_last_cut.len() == 0 {
             // Fresh from the writing: nothing but its syncs has brought this to the medium.
             let fresh = Job::fresh(&mut chance, &mut sources)?;
-            since_last_cut.add_all(&fresh.start(&site.client)?.end()?.lines);
+            trial.since_last_cut.add_all(&fresh.start(&site.client)?.end()?.lines);
         }
-        let job = Job::draw(&mut chance, &mut sources, RECORD_BYTES_MAX)?;
-        let Some(before) = cut_in_its_life(&medium, &site, &job, (&mut chance, &mut lives), &mut since_last_cut)?
-        else {
-            continue;
+        let is_turn = |every: u64| trial.counts.cuts % every == every - 1;
+        let (is_recording, is_purge) = (is_turn(CUTS_A_RECORDING), is_turn(CUTS_A_PURGE));
+        let job =
+            if is_purge { Job::purge(&mut chance) } else { Job::draw(&mut chance, &mut sources, RECORD_BYTES_MAX)? };
+        let here = if is_recording || matches!(job, Job::Record { .. }) {
+            trial.cut_a_recording(!is_recording, &mut chance)?
+        } else {
+            trial.cut_in_its_life(&job, &mut chance)?
         };
-        counts.cuts += 1;
-        medium.power_on()?;
-        let here = check::on_device(&site.client, &since_last_cut)?;
-        counts.checked_after_a_cut += here.acknowledged;
-        acknowledged.merge(std::mem::take(&mut since_last_cut));
-        counts.recordings_cut += find_recording(&site, &job, &before, &mut acknowledged)?;
-        terminal::progress(&format!("   cut {} in {}: {} checked", counts.cuts, job.name(), here.acknowledged));
-        if here.lost > 0 || here.duplicates > 0 {
+        if let Some(here) = here.filter(|here| here.lost > 0 || here.duplicates > 0) {
             return Ok(Outcome::judged(&here, &[(false, "a power cut lost or doubled what was acknowledged")]));
         }
     }
+    let Trial { since_last_cut, mut acknowledged, mut counts, .. } = trial;
     acknowledged.merge(since_last_cut);
     counts.tally = check::all(&site, &acknowledged)?;
-    let [lost, duplicates, tried] = counts.tally.conditions();
-    Ok(Outcome::judged(&counts, &[lost, duplicates, tried, (counts.cuts >= cuts, "too few cuts hit a command")]))
+    let enough = (counts.cuts >= cuts, "too few cuts hit a command");
+    let purged = (counts.unpurged_after_a_cut == 0, "a power cut took back a purge that was told");
+    let recordings = counts.recordings.conditions(counts.cuts >= CUTS_A_RECORDING);
+    Ok(Outcome::judged(&counts, &[&counts.tally.conditions()[..], &recordings, &[purged, enough]].concat()))
 }
 
-/// Starts the command and cuts the power at a random moment of its life; the lines that were printed before the cut, or
-/// `None` where the command had ended.
-fn cut_in_its_life(
-    medium: &Medium,
-    site: &Site,
-    job: &Job,
-    (chance, lives): (&mut Chance, &mut Lives),
-    acknowledged: &mut Acknowledged,
-) -> Result<Option<Vec<String>>> {
-    let mut running: Running = job.start(&site.client)?;
-    let life = lives.draw(job.name(), chance);
-    job::wait(life);
-    // What is printed while the copy is made may be about what the copy lacks.
-    let before = running.lines();
-    if running.has_ended()? {
-        lives.learn(job.name(), life, false, true);
-        acknowledged.add_all(&running.end()?.lines);
-        return Ok(None);
-    }
-    medium.cut()?;
-    lives.learn(job.name(), life, true, !before.is_empty());
-    running.kill()?;
-    running.end()?;
-    acknowledged.add_all(&before);
-    Ok(Some(before))
+/// A device whose power is cut.
+struct Trial<'a> {
+    medium: &'a Medium,
+    site: &'a Site,
+    lives: Lives,
+    since_last_cut: Acknowledged,
+    acknowledged: Acknowledged,
+    counts: Counts,
 }
 
-/// A recording whose pieces were acknowledged and whose end was not: it is there with these pieces, and every byte is one
-/// that was recorded. What it holds is acknowledged from here on.
-fn find_recording(site: &Site, job: &Job, before: &[String], acknowledged: &mut Acknowledged) -> Result<u64> {
-    let Job::Record { head, bytes } = job else { return Ok(0) };
-    let lines = before.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let durable_bytes: u64 = lines.filter_map(|line| line["bytes"].as_u64()).sum();
-    if durable_bytes == 0 || before.iter().any(|line| line.contains("captures")) {
-        return Ok(0);
-    }
-    let listed = check::listed(&site.client)?;
-    for (id, sha256) in listed.iter().filter(|(id, _)| !acknowledged.holds(id)) {
-        let file = site.client.scratch("recording");
-        site.client.ask(&["view".as_ref(), id.as_ref(), "-o".as_ref(), file.as_os_str()])?;
-        let found = fs::read(&file).at(&file)?;
-        if found.starts_with(head.as_bytes()) {
-            let is_ours = found[head.len()..].iter().all(|byte| *byte == b'.');
-            let length = found.len() as u64;
-            if !is_ours || length < durable_bytes || length > *bytes {
-                return Err(failed(&format!("a recording has {length} bytes, {durable_bytes} were acknowledged")));
-            }
-            acknowledged.hold(id, sha256);
-            return Ok(1);
+impl Trial<'_> {
+    /// Starts the command and cuts the power at a random moment of its life; what is left then, or `None` where the command
+    /// had ended.
+    fn cut_in_its_life(&mut self, job: &Job, chance: &mut Chance) -> Result<Option<Tally>> {
+        if let Some(before) = job.before() {
+            before.start(&self.site.client)?.end()?;
         }
+        let mut running: Running = job.start(&self.site.client)?;
+        let life = self.lives.draw(job.name(), chance);
+        job::wait(life);
+        // What is printed while the copy is made may be about what the copy lacks.
+        let before = running.lines();
+        if running.has_ended()? {
+            self.lives.learn(job.name(), life, false, true);
+            self.since_last_cut.add_all(&running.end()?.lines);
+            return Ok(None);
+        }
+        self.medium.cut()?;
+        self.lives.learn(job.name(), life, true, !before.is_empty());
+        running.kill()?;
+        running.end()?;
+        self.since_last_cut.add_all(&before);
+        self.look(job.name()).map(Some)
     }
-    Err(failed("a recording with acknowledged pieces is gone"))
+
+    /// The same in a recording that goes on, rests or (where it `may_end`) ends, with something of it on the medium.
+    fn cut_a_recording(&mut self, may_end: bool, chance: &mut Chance) -> Result<Option<Tally>> {
+        let incoming = self.medium.disk.reach(&self.site.client.store.join("incoming"));
+        let mut recording = CutRecording::start(&self.site.client, &incoming, may_end, chance)?;
+        let before = recording.lines();
+        self.since_last_cut.add_all(&before);
+        if recording.has_ended()? {
+            // Its last line may have come in between.
+            self.since_last_cut.add_all(&recording.end()?);
+            return Ok(None);
+        }
+        self.counts.aimed_at_recordings += 1;
+        let broken_off = recording.break_off(|| self.medium.cut())?;
+        let here = self.look("a recording")?;
+        broken_off.judge(&self.site.client, &mut self.acknowledged, &mut self.counts.recordings)?;
+        Ok(Some(here))
+    }
+
+    /// Gives the power back and looks for what was acknowledged before it went.
+    fn look(&mut self, hit: &str) -> Result<Tally> {
+        self.counts.cuts += 1;
+        self.medium.power_on()?;
+        let here = check::on_device(&self.site.client, &self.since_last_cut)?;
+        self.counts.checked_after_a_cut += here.acknowledged;
+        self.counts.unpurged_after_a_cut += here.unpurged;
+        self.acknowledged.merge(std::mem::take(&mut self.since_last_cut));
+        terminal::progress(&format!("   cut {} in {hit}: {} checked", self.counts.cuts, here.acknowledged));
+        Ok(here)
+    }
 }

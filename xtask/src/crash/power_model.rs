@@ -147,14 +147,16 @@ fn look(client: &Client, acknowledged: &Acknowledged, counts: &mut Counts) -> Re
         return Ok(());
     }
     let listed = check::listed(client)?;
-    let is_listed = |id: &str, sha256: &str| listed.iter().any(|one| (one.0.as_str(), one.1.as_str()) == (id, sha256));
+    let is_listed =
+        |id: &str, sha256: &str| listed.iter().any(|one| (one.id.as_str(), one.sha256.as_str()) == (id, sha256));
     let present = acknowledged.iter().filter(|(id, sha256)| is_listed(id, sha256)).count() as u64;
     counts.present += present;
     counts.lost += acknowledged.len() as u64 - present;
-    let Tally { opened, duplicates, lost, .. } = check::on_device(client, &acknowledged.newest(OPENED_MAX))?;
+    // No server has anything of it: nothing may be purged.
+    let Tally { opened, purged, duplicates, lost, .. } = check::on_device(client, &acknowledged.newest(OPENED_MAX))?;
     counts.opened += opened;
     counts.duplicates += duplicates;
-    counts.lost += lost;
+    counts.lost += lost + purged;
     Ok(())
 }
 

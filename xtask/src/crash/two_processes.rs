@@ -81,10 +81,10 @@ pub(super) fn run(ground: &Ground<'_>, seconds: u64) -> Result<Outcome> {
     }
     let in_use_ms_max = answers.iter().map(|took| took.as_millis() as u64).max().unwrap_or_default();
     let counts = Counts { in_use, in_use_ms_max, other_answers, tally: check::all(&site, &acknowledged)? };
-    let [lost, duplicates, tried] = counts.tally.conditions();
+    let [lost, duplicates, purged, tried] = counts.tally.conditions();
     let at_once = (in_use_ms_max < AT_ONCE.as_millis() as u64, "in_use was not answered at once");
     let only = (other_answers == 0 && whole_crowd, "a process was told something else than in_use");
-    Ok(Outcome::judged(&counts, &[lost, duplicates, tried, at_once, only]))
+    Ok(Outcome::judged(&counts, &[lost, duplicates, purged, tried, at_once, only]))
 }
 
 /// A holder, and others that ask by two paths; how long each answer took. Then the holder is killed.

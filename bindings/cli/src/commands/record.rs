@@ -1,5 +1,8 @@
 //! `record`: takes in standard input as it comes, piece by piece, until it ends, somebody ends it, or it is as long as it may
 //! be. With `--sync` a second thread brings each piece to the server while the input goes on.
+//!
+//! Whatever ends it, what was complete is kept and told: a signal, an input that breaks off and a disk that is full too. Only
+//! `--cancel-on-signal` takes a recording back.
 
 use super::{capture::Labels, sync};
 use crate::{
@@ -8,7 +11,7 @@ use crate::{
     exit::Exit,
     globals::Globals,
     interrupt::{Interrupt, Woken},
-    output::Output,
+    output::{ErrorShape, Output},
     progress::Bar,
     session,
     shapes::{CAPTURE_SCHEMA, CaptureEntry, CaptureResult},
@@ -16,8 +19,8 @@ use crate::{
 };
 use serde::Serialize;
 use snaptrak::{
-    Budget, CancelToken, CaptureOptions, Kind, PieceDone, Quiet, RecordOptions, Recorded, Recording, SnapTrak,
-    SyncReport,
+    Budget, CancelToken, CaptureId, CaptureOptions, EndedBecause, Kind, PieceDone, Quiet, RecordOptions, Recorded,
+    Recording, SnapTrak, SyncReport,
 };
 use std::{
     fs::File,
@@ -49,6 +52,9 @@ pub(crate) struct Arguments {
     /// Finish a piece after so many milliseconds, full or not
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     piece_ms: Option<u64>,
+    /// Take it back when a signal ends it, instead of keeping what there is
+    #[arg(long)]
+    cancel_on_signal: bool,
     /// Bring each piece to the server while it goes on, and the receipt at the end
     #[arg(long)]
     sync: bool,
@@ -67,16 +73,27 @@ struct PieceLine {
 struct Shape {
     #[serde(flatten)]
     result: CaptureResult,
+    /// The capture that it was before it was taken back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cancelled: Option<CaptureId>,
     /// What the windows of `--sync` brought together, and how the last one ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     sync: Option<sync::Shape>,
 }
 
+/// What became of the recording.
+enum Became {
+    Kept(Recorded),
+    TakenBack(CaptureId),
+}
+
 /// What became of the input.
 struct Taken {
-    recorded: Recorded,
+    became: Became,
     /// A signal came before the end of the input.
     interrupted: bool,
+    /// What broke it off, where something was kept all the same.
+    failed: Option<Error>,
     /// With `--sync`.
     report: Option<Result<SyncReport, snaptrak::Error>>,
 }
@@ -86,6 +103,10 @@ pub(crate) fn run(arguments: &Arguments, globals: &Globals, output: &Output) -> 
         if arguments.sync { record_and_sync(sdk, arguments, output) } else { record_alone(sdk, arguments, output) }
     })?;
     let mut exit = if taken.interrupted { Exit::Interrupted } else { Exit::Done };
+    if let Some(error) = &taken.failed {
+        output.failure_words(error);
+        exit = Exit::of(error);
+    }
     let mut report = None;
     match taken.report {
         None => {}
@@ -104,23 +125,38 @@ pub(crate) fn run(arguments: &Arguments, globals: &Globals, output: &Output) -> 
             }
         }
     }
-    let entry = CaptureEntry::of_recording(&taken.recorded, taken.interrupted);
-    let shape = Shape { result: CaptureResult::one(entry), sync: report };
-    output.result(CAPTURE_SCHEMA, &shape, |shape| words(shape, &taken.recorded))?;
+    let (result, cancelled) = match &taken.became {
+        Became::Kept(recorded) => (CaptureResult::one(CaptureEntry::of_recording(recorded, taken.interrupted)), None),
+        Became::TakenBack(id) => (CaptureResult::default(), Some(*id)),
+    };
+    let result = CaptureResult { error: taken.failed.as_ref().map(ErrorShape::from), ..result };
+    output.result(CAPTURE_SCHEMA, &Shape { result, cancelled, sync: report }, words)?;
     Ok(exit)
 }
 
-fn words(shape: &Shape, recorded: &Recorded) -> String {
-    let mut words = format!("{}\nended: {}", shape.result.words(), sentences::of_end(recorded.ended_because));
-    if let Some(report) = &shape.sync {
-        words = format!("{words}\n{}", sync::words(report));
+fn words(shape: &Shape) -> String {
+    let mut lines = Vec::new();
+    if let Some(recorded) = shape.result.captures.first() {
+        lines.push(format!("{}\nended: {}", shape.result.words(), how_it_ended(&shape.result, recorded)));
     }
-    words
+    lines.extend(shape.cancelled.map(|id| format!("{id} is taken back; nothing of it is on this device")));
+    lines.extend(shape.sync.as_ref().map(sync::words));
+    lines.join("\n")
+}
+
+fn how_it_ended(result: &CaptureResult, recorded: &CaptureEntry) -> &'static str {
+    match recorded.ended_because {
+        // The SDK was told to end it, as at the end of the input.
+        Some(EndedBecause::InputEnded) if recorded.interrupted == Some(true) => sentences::ENDED_BY_SIGNAL,
+        Some(EndedBecause::InputEnded) if result.error.is_some() => sentences::of_end(EndedBecause::Interrupted),
+        Some(because) => sentences::of_end(because),
+        None => sentences::of_end(EndedBecause::InputEnded),
+    }
 }
 
 fn record_alone(sdk: &SnapTrak, arguments: &Arguments, output: &Output) -> Result<Taken, Error> {
-    let (recorded, interrupt) = record(sdk, arguments, output, |_| {})?;
-    Ok(Taken { recorded, interrupted: interrupt.asked(), report: None })
+    let (taken, _interrupt) = record(sdk, arguments, output, |_| {})?;
+    Ok(taken)
 }
 
 fn record_and_sync(sdk: &SnapTrak, arguments: &Arguments, output: &Output) -> Result<Taken, Error> {
@@ -137,19 +173,18 @@ fn record_and_sync(sdk: &SnapTrak, arguments: &Arguments, output: &Output) -> Re
                 let _ = tell.try_send(());
             }
         });
-        let interrupted = result.as_ref().is_ok_and(|(_, interrupt)| interrupt.asked());
-        if result.is_err() || interrupted {
+        if result.as_ref().map_or(true, |(taken, _)| taken.interrupted || taken.failed.is_some()) {
             // Whoever ends it does not want to wait for the network.
             cancel.cancel();
         }
-        let recorded = result.map(|(recorded, interrupt)| {
+        let taken = result.map(|(taken, interrupt)| {
             let cancel = cancel.clone();
             interrupt.then(move || cancel.cancel());
-            recorded
+            taken
         });
         drop(tell);
         let report = courier.join().expect("a panic of the SDK ends the command as one of its own would");
-        Ok(Taken { recorded: recorded?, interrupted, report: Some(report) })
+        Ok(Taken { report: Some(report), ..taken? })
     })
 }
 
@@ -184,17 +219,43 @@ fn record(
     arguments: &Arguments,
     output: &Output,
     finished: impl Fn(&[PieceDone]),
-) -> Result<(Recorded, Interrupt), Error> {
-    let unreadable = |source| Error::Read { what: "standard input", source };
+) -> Result<(Taken, Interrupt), Error> {
     let interrupt = Interrupt::listen()?;
     // Not through `Stdin`, whose buffer could hold bytes of which the wait below knows nothing.
     let mut input = File::from(io::stdin().as_fd().try_clone_to_owned().map_err(unreadable)?);
     let mut recording = begin(sdk, arguments)?;
+    let (interrupted, failed) = match take(&mut recording, &mut input, &interrupt, output, finished) {
+        Ok(interrupted) => (interrupted, None),
+        Err(error) => (false, Some(error)),
+    };
+    if interrupted && arguments.cancel_on_signal {
+        let id = recording.capture_id();
+        recording.cancel()?;
+        let taken = Taken { became: Became::TakenBack(id), interrupted, failed, report: None };
+        return Ok((taken, interrupt));
+    }
+    let recorded = match recording.finish() {
+        Ok(recorded) => recorded,
+        // There is nothing of it, or the next opening closes it: what broke it off is the answer.
+        Err(error) => return Err(failed.unwrap_or_else(|| error.into())),
+    };
+    print_lines(&recorded.last_pieces, output)?;
+    Ok((Taken { became: Became::Kept(recorded), interrupted, failed, report: None }, interrupt))
+}
+
+/// Takes the input until it or the recording has ended, or a signal came; whether it was that.
+fn take(
+    recording: &mut Recording,
+    input: &mut File,
+    interrupt: &Interrupt,
+    output: &Output,
+    finished: impl Fn(&[PieceDone]),
+) -> Result<bool, Error> {
     let bar = Bar::of_bytes(output);
     let mut buffer = vec![0; READ_BYTES];
     while recording.ended_because().is_none() {
         let pieces = match interrupt.wait_for(input.as_fd(), recording.next_tick_ms()).map_err(unreadable)? {
-            Woken::Asked => break,
+            Woken::Asked => return Ok(true),
             Woken::TimeOver => recording.tick()?,
             Woken::Readable => match input.read(&mut buffer) {
                 Ok(0) => break,
@@ -209,9 +270,11 @@ fn record(
         print_lines(&pieces, output)?;
         finished(&pieces);
     }
-    let recorded = recording.finish()?;
-    print_lines(&recorded.last_pieces, output)?;
-    Ok((recorded, interrupt))
+    Ok(false)
+}
+
+fn unreadable(source: io::Error) -> Error {
+    Error::Read { what: "standard input", source }
 }
 
 fn begin(sdk: &SnapTrak, arguments: &Arguments) -> Result<Recording, Error> {

@@ -67,8 +67,7 @@ pub(super) fn recovery_key(path: &Path, output: &Output) -> Result<Secret, Error
 
 /// Shows a report; what is not whole is damage, but for the line that every kill may leave.
 pub(super) fn tell(report: RecoverReport, output: &Output) -> Result<Exit, Error> {
-    let torn_lines_only = report.unreadable.iter().all(|one| one.code == UnreadableCode::TornLine);
-    let whole = report.readable == report.recovered && torn_lines_only;
+    let exit = exit(&report);
     let shape = Shape {
         readable: report.readable,
         recovered: report.recovered,
@@ -80,7 +79,14 @@ pub(super) fn tell(report: RecoverReport, output: &Output) -> Result<Exit, Error
     if !shape.keys_kept {
         output.say("The new store has new keys: sign in again, so that the organisation knows them.");
     }
-    Ok(if whole { Exit::Done } else { Exit::Damaged })
+    Ok(exit)
+}
+
+/// A line that was cut short is what every kill may leave.
+fn exit(report: &RecoverReport) -> Exit {
+    let torn_at_most = report.unreadable.iter().all(|one| one.code == UnreadableCode::TornLine);
+    let whole = report.readable == report.recovered && torn_at_most;
+    if whole { Exit::Done } else { Exit::Damaged }
 }
 
 /// What could not be read, for scripts.

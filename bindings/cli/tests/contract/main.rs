@@ -3,9 +3,11 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod bringing_back;
 mod capture;
 mod failures;
 mod inspect;
+mod making_room;
 mod program;
 mod record;
 mod taking_out;

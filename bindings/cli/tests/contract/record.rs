@@ -1,11 +1,13 @@
 //! `record`: standard input, piece by piece.
 
-use crate::program::{Place, Ran, assert_fails, one_object, ran, run, sha256_hex};
+use crate::program::{Place, Ran, assert_fails, assert_id, one_object, ran, run, sha256_hex};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use std::{
     fs::File,
     io::{BufRead, BufReader, Read, Write},
+    net::{TcpListener, TcpStream},
+    os::fd::OwnedFd,
     process::{Child, Stdio},
 };
 
@@ -61,8 +63,27 @@ fn end(child: Child, mut stdout: BufReader<std::process::ChildStdout>) -> Ran {
 fn a_second_process_is_told_that_the_store_is_in_use() {
     let place = Place::with_store();
     let (mut child, stdout) = recording(&place);
-    assert_fails(|| place.program(["list"]), 8, "in_use");
-    assert_fails(|| place.program(["capture", "/dev/null"]), 8, "in_use");
+    let id = "0193e6f6-0000-7000-8000-000000000000";
+    let (store, into, out) = (place.store(), place.path("into"), place.path("out"));
+    let (store, into, out) = (store.to_str().unwrap(), into.to_str().unwrap(), out.to_str().unwrap());
+    let commands: [&[&str]; 12] = [
+        &["list"],
+        &["capture", "/dev/null"],
+        &["purge"],
+        &["pin", id],
+        &["unpin", id],
+        &["fetch", id],
+        &["thumbnail", id, "-o", out],
+        &["rotate-keys"],
+        &["sign-out"],
+        &["recover", "--from", store, "--into", into],
+        &["recover", "--in-place"],
+        &["bundle", "export", "--from", store, "-o", out],
+    ];
+    for words in commands {
+        assert_fails(|| place.program(words), 8, "in_use");
+    }
+    assert!(!place.path("into").exists() && !place.path("out").exists());
     drop(child.stdin.take());
     let ended = end(child, stdout);
     assert_eq!(ended.exit, 0, "{}", ended.stderr);
@@ -81,6 +102,99 @@ fn ctrl_c_ends_a_recording_and_keeps_it() {
     let last = lines(&ended).pop().unwrap();
     let entry = &last["captures"][0];
     assert!(entry["bytes"].as_u64().unwrap() >= PIECE_BYTES as u64);
+    assert_eq!(entry["interrupted"], json!(true));
+    assert_eq!(place.json(["list"]).1["captures"][0]["id"], entry["id"]);
+}
+
+/// A program that records and has taken most of a megabyte: more than a pipe holds without a reader (pipe(7): 64 KiB).
+fn taking(place: &Place, words: &[&str]) -> Child {
+    let mut program = place.program([&["record", "--kind", "video"], words].concat());
+    let mut child = program.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    child.stdin.as_mut().unwrap().write_all(&vec![9; 1 << 20]).unwrap();
+    child
+}
+
+#[test]
+fn a_person_is_told_that_a_signal_ended_it() {
+    let place = Place::with_store();
+    let child = taking(&place, &[]);
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    let ended = ran(child.wait_with_output().unwrap());
+    let said = String::from_utf8(ended.stdout).unwrap();
+    assert_eq!((ended.exit, ended.stderr.as_str()), (130, ""));
+    let listed = place.json(["list"]).1;
+    assert!(said.contains(listed["captures"][0]["id"].as_str().unwrap()), "{said}");
+    assert!(said.contains("ended: a signal ended it"), "{said}");
+}
+
+#[test]
+fn a_recording_is_taken_back_by_a_signal_where_that_was_asked_for() {
+    let place = Place::with_store();
+    let child = taking(&place, &["--cancel-on-signal", "--json"]);
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    let (exit, answer) = one_object(ran(child.wait_with_output().unwrap()));
+    assert_eq!((exit, &answer["schema"]), (130, &json!("snaptrak.capture/1")));
+    assert_eq!((&answer["captures"], &answer["refused"]), (&json!([]), &json!([])));
+    let id = assert_id(&answer["cancelled"]);
+    assert_fails(|| place.program(["show", &id]), 1, "not_found");
+    assert_eq!(place.json(["list"]).1["captures"], json!([]));
+    assert_eq!(std::fs::read_dir(place.store().join("incoming")).unwrap().count(), 0, "nothing of it is left");
+
+    let for_a_person = taking(&place, &["--cancel-on-signal"]);
+    kill_process(Pid::from_child(&for_a_person), Signal::INT).unwrap();
+    let ended = ran(for_a_person.wait_with_output().unwrap());
+    assert!(ended.exit == 130 && String::from_utf8(ended.stdout).unwrap().contains("is taken back"));
+
+    // Its own end keeps it.
+    let mut child = taking(&place, &["--cancel-on-signal", "--json"]);
+    drop(child.stdin.take());
+    let (exit, answer) = one_object(ran(child.wait_with_output().unwrap()));
+    assert_eq!(
+        (exit, &answer["captures"][0]["bytes"], answer.get("cancelled")),
+        (0, &json!(1 << 20), None),
+        "{answer}"
+    );
+}
+
+/// A recording that ended by itself told its last piece twice.
+#[test]
+fn each_piece_is_told_once_whatever_ends_it() {
+    let place = Place::with_store();
+    let input = place.file("input", &[5; 10_000]);
+    let mut program = place.program(["record", "--kind", "audio", "--max-bytes", "4000", "--jsonl"]);
+    let ended = run(program.stdin(File::open(&input).unwrap()));
+    let lines = lines(&ended);
+    assert_eq!((ended.exit, lines.len()), (0, 2), "{lines:?}");
+    assert_eq!((&lines[0]["piece"], &lines[0]["bytes"]), (&json!(0), &json!(4_000)));
+    assert_eq!(lines[1]["captures"][0]["pieces"], 1);
+}
+
+/// What had been taken from an input that broke off was kept, and nobody was told of it.
+#[test]
+fn an_input_that_breaks_off_is_kept_and_said() {
+    let place = Place::with_store();
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let input = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (mut source, _) = listener.accept().unwrap();
+    // What the source never read makes its end a reset instead of an end of input (RFC 2525, 2.17).
+    (&input).write_all(b"never read").unwrap();
+    let mut peeked = [0];
+    source.peek(&mut peeked).unwrap();
+    let mut program = place.program(["record", "--kind", "audio", "--piece-ms", "100", "--jsonl"]);
+    program.stdin(OwnedFd::from(input)).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = program.spawn().unwrap();
+    source.write_all(b"what came before").unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    stdout.read_line(&mut line).unwrap();
+    drop(source);
+    let ended = end(child, stdout);
+    assert_eq!(ended.exit, 1, "{}", ended.stderr);
+    assert!(ended.stderr.contains("error: standard input cannot be read"), "{}", ended.stderr);
+    let last = lines(&ended).pop().unwrap();
+    assert_eq!((&last["schema"], &last["error"]["code"]), (&json!("snaptrak.capture/1"), &json!("input_unreadable")));
+    let entry = &last["captures"][0];
+    assert_eq!((&entry["bytes"], &entry["sha256"]), (&json!(16), &json!(sha256_hex(b"what came before"))), "{last}");
     assert_eq!(place.json(["list"]).1["captures"][0]["id"], entry["id"]);
 }
 

@@ -149,4 +149,50 @@ fn keys_change_and_everything_opens_as_before() {
         assert_eq!((viewed.0, fs::read(&out).unwrap().as_slice()), (0, &b"older than the keys"[..]), "{}", viewed.1);
     }
     assert_ne!(fs::read(&key_file).unwrap(), before);
+    let ran = place.words(["rotate-keys"]);
+    let said = String::from_utf8(ran.stdout).unwrap();
+    assert!(ran.exit == 0 && said.contains("database has a new key") && said.contains("old ones open"), "{said}");
+    assert_eq!(place.json(["rotate-keys", "--database", "--media"]).0, 2, "both is what it does without either");
+
+    let keys =
+        || ["background.json", "viewing.json"].map(|class| fs::read(place.store().join("keyset").join(class)).unwrap());
+    let before = (keys(), fs::read(&key_file).unwrap());
+    let passphrase = fs::read(place.path("passphrase")).unwrap();
+    fs::write(place.path("passphrase"), "wrong horse").unwrap();
+    assert_fails(|| place.program(["rotate-keys"]), 3, "wrong_key");
+    fs::write(place.path("passphrase"), passphrase).unwrap();
+    assert_eq!((keys(), fs::read(&key_file).unwrap()), before);
+}
+
+#[test]
+fn a_thumbnail_that_cannot_be_given_or_written_says_why() {
+    let place = Place::with_store();
+    let demo = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/pictures/demo.jpg");
+    let photo = assert_id(&place.capture(&demo)["id"]);
+    let thumbnail = |out: &'static str| ["thumbnail", &photo, "-o", out];
+    assert_fails(|| place.program(thumbnail("/no/such/folder/small.jpg")), 1, "output_failed");
+    assert_fails(|| place.program(thumbnail("/dev/full")), 4, "storage_full");
+    let both = place.json(thumbnail("-"));
+    assert_eq!((both.0, &both.1["code"]), (2, &json!("usage")));
+    let nowhere = place.path("nowhere").to_str().unwrap().to_owned();
+    assert_fails(|| place.program(["thumbnail", &photo, "--set", &nowhere]), 1, "input_unreadable");
+    let nobody = "0193e6f6-0000-7000-8000-000000000000";
+    for of_nobody in [["thumbnail", nobody, "-o", "small.jpg"], ["thumbnail", nobody, "--set", demo.to_str().unwrap()]]
+    {
+        assert_fails(|| place.program(of_nobody), 1, "not_found");
+    }
+    let note = assert_id(&place.json(["note", "nothing to be seen"]).1["captures"][0]["id"]);
+    assert_fails(|| place.program(["thumbnail", &note, "-o", "small.jpg"]), 1, "not_a_picture");
+
+    let out = place.path("small.jpg").to_str().unwrap().to_owned();
+    let (exit, answer) = place.json(["thumbnail", &photo, "-o", &out]);
+    assert_eq!((exit, &answer["output"]), (0, &json!(out)), "{answer}");
+    assert_eq!(fs::metadata(&out).unwrap().permissions().mode() & 0o077, 0, "plaintext is its owner's alone");
+    let ran = place.words(["thumbnail", &photo, "-o", &out]);
+    assert_eq!(
+        (ran.exit, String::from_utf8(ran.stdout).unwrap().trim_end(), ran.stderr.as_str()),
+        (0, out.as_str(), "")
+    );
+    let kept = place.words(["thumbnail", &photo, "--set", demo.to_str().unwrap()]);
+    assert_eq!((kept.exit, String::from_utf8(kept.stdout).unwrap().trim_end()), (0, "the thumbnail is kept"));
 }

@@ -13,6 +13,9 @@ CREATE TABLE listed (
     sha256     BLOB                                          -- [stays] its plaintext digest, NULL until it is closed
 ) STRICT, WITHOUT ROWID;
 
+-- The list of one state is as narrow, and is walked without a look at the table.
+CREATE INDEX listed_by_state ON listed (state, capture_id, asset_id, kind, created_ms, bytes, sha256);
+
 INSERT INTO listed (capture_id, asset_id, kind, state, created_ms, bytes, sha256)
     SELECT capture.id, asset.id, capture.kind, asset.state, capture.created_ms, asset.bytes, asset.sha256
       FROM capture JOIN asset ON asset.capture_id = capture.id AND asset.rendition = 'original' ORDER BY capture.id;
@@ -37,3 +40,4 @@ END;
 -- What the list was read from until now.
 DROP INDEX asset_listed;
 DROP INDEX capture_listed;
+DROP INDEX asset_by_state;

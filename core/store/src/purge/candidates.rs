@@ -123,9 +123,10 @@ pub(super) fn never(
         let room = rows::signed(listed_max.saturating_sub(kept.len()) as u64)?;
         kept.extend(rows::all(
             connection,
-            "SELECT capture_id FROM asset WHERE state = ?1 AND rendition = ?2 AND (?3 = 0 OR envelope IS NOT NULL)
-              ORDER BY capture_id LIMIT ?4",
-            params![state.as_str(), originals, code == KeptCode::Note, room],
+            "SELECT capture_id FROM listed INDEXED BY listed_by_state WHERE state = ?1
+                AND (?2 = 0 OR (SELECT envelope IS NOT NULL FROM asset WHERE id = listed.asset_id))
+              ORDER BY capture_id LIMIT ?3",
+            params![state.as_str(), code == KeptCode::Note, room],
             |row| Ok(KeptCapture { id: rows::capture_id(row, 0)?, code }),
         )?);
     }

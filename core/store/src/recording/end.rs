@@ -35,22 +35,21 @@ impl Recording {
         let captured = self.store.close_recording(self.metadata.clone(), self.asset_id, asset, &self.data_key)?;
         self.life = Life::Ended;
         self.store.inner.keys.recording_ended(self.asset_id);
-        let last: Vec<PieceDone> = last.iter().map(PieceDone::from).collect();
-        self.keep(captured, because, last.clone());
-        Ok(last)
+        self.keep(captured, because, Vec::new());
+        Ok(last.iter().map(PieceDone::from).collect())
     }
 
-    /// Closes what a failed write left, as the next opening would.
+    /// Closes what a failed write left, as the next opening would; the pieces that became durable by it.
     pub(super) fn end_broken(&mut self) -> Result<Vec<PieceDone>, StoreError> {
         self.open = None;
         let closed = self.store.resume_recording(self.asset_id, &self.folder)?;
         self.life = Life::Ended;
         self.store.inner.keys.recording_ended(self.asset_id);
         let closed = closed.ok_or(StoreError::Refused { code: "empty" })?;
-        let last: Vec<PieceDone> = closed.pieces.iter().skip(self.listed).map(PieceDone::from).collect();
+        let last = closed.pieces.iter().skip(self.listed).map(PieceDone::from).collect();
         self.pieces = closed.pieces;
-        self.keep(closed.captured, closed.ended_because, last);
-        Ok(Vec::new())
+        self.keep(closed.captured, closed.ended_because, Vec::new());
+        Ok(last)
     }
 
     fn keep(&mut self, captured: Captured, ended_because: EndedBecause, last_pieces: Vec<PieceDone>) {

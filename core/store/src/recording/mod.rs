@@ -235,13 +235,15 @@ impl Recording {
     /// Ends the recording; durable when it returns. One that never had a byte is refused and leaves nothing. One of which a
     /// write failed is closed with what is complete, if there is room for that now, else by the next opening.
     pub fn finish(mut self) -> Result<Recorded, StoreError> {
-        match self.life {
+        let last_pieces = match self.life {
             Life::GoesOn | Life::Paused => self.end(EndedBecause::InputEnded)?,
             Life::Failed => self.end_broken()?,
+            // They were told by the call that ended it.
             Life::Ended => Vec::new(),
         };
         // It ended by itself without a byte.
-        self.recorded.take().ok_or(StoreError::Refused { code: "empty" })
+        let recorded = self.recorded.take().ok_or(StoreError::Refused { code: "empty" })?;
+        Ok(Recorded { last_pieces, ..recorded })
     }
 
     /// Takes the recording back: nothing of it remains on this device or in the queue. What was sent of it before stays at

@@ -1,6 +1,6 @@
 //! Assets with a folder: the envelope is opened and authenticated, pieces are checked and placed, rows are inserted.
 //!
-//! Originals first, because everything else of a capture hangs on them. An envelope that the new store's media key does not
+//! Originals first, then (from the journal) notes, because everything else of a capture hangs on them. An envelope that the new store's media key does not
 //! open gets a wrap for it and is written anew; all others are the same bytes. Sealed bytes never change.
 
 use super::{
@@ -35,6 +35,13 @@ pub(super) struct Assets<'a> {
     pub(super) found: &'a mut Findings,
 }
 
+/// Folders of what is no original.
+pub(super) struct Others {
+    folders: Vec<AssetFolder>,
+    /// Of all folders.
+    total: u64,
+}
+
 /// An envelope that its data key has authenticated.
 pub(super) struct Opened {
     pub(super) envelope: Envelope,
@@ -58,15 +65,15 @@ impl Opened {
 }
 
 impl Assets<'_> {
-    /// Brings every asset that has a folder.
-    pub(super) fn bring_all(
+    /// Brings every original that has a folder; the answer is what else has one.
+    pub(super) fn bring_originals(
         &mut self,
         connection: &mut Connection,
         progress: &dyn Fn(u64, u64),
-    ) -> Result<(), StoreError> {
+    ) -> Result<Others, StoreError> {
         let folders = self.source.assets(self.found);
         let total = folders.len() as u64;
-        let (mut done, mut others) = (0, Vec::new());
+        let (mut done, mut folders_left) = (0, Vec::new());
         for chunk in folders.chunks(ASSETS_PER_TRANSACTION) {
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             for folder in chunk {
@@ -74,17 +81,28 @@ impl Assets<'_> {
                     done += 1;
                     progress(done, total);
                 } else {
-                    others.push(folder.clone());
+                    folders_left.push(folder.clone());
                 }
             }
             transaction.commit()?;
         }
-        for chunk in others.chunks(ASSETS_PER_TRANSACTION) {
+        Ok(Others { folders: folders_left, total })
+    }
+
+    /// Brings what hangs on the originals, once all of these have their rows, notes too.
+    pub(super) fn bring_others(
+        &mut self,
+        others: &Others,
+        connection: &mut Connection,
+        progress: &dyn Fn(u64, u64),
+    ) -> Result<(), StoreError> {
+        let mut done = others.total - others.folders.len() as u64;
+        for chunk in others.folders.chunks(ASSETS_PER_TRANSACTION) {
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             for folder in chunk {
                 self.bring(&transaction, folder, false)?;
                 done += 1;
-                progress(done, total);
+                progress(done, others.total);
             }
             transaction.commit()?;
         }

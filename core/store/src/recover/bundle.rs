@@ -144,6 +144,8 @@ pub fn unpack_bundle(reader: &mut dyn Read, into: &Path) -> Result<Unpacked, Sto
     let mut name = into.file_name().ok_or(StoreError::NotAStore)?.to_owned();
     name.push(format!(".{UNPACKED}"));
     let folder = into.with_file_name(name);
+    // Looked at before gigabytes are unpacked for nothing; recovery looks again under the lock.
+    refuse_taken(into)?;
     if folder.join(UNPACKING).exists() {
         fs::remove_dir_all(&folder).map_err(|error| StoreError::io("remove what was unpacked", error))?;
     } else if folder.exists() {
@@ -154,8 +156,31 @@ pub fn unpack_bundle(reader: &mut dyn Read, into: &Path) -> Result<Unpacked, Sto
     }
     layout::create_folder(&folder)?;
     layout::replace_file(&folder.join(UNPACKING), b"")?;
-    let torn = unpack(reader, &folder)?;
-    Ok(Unpacked { folder, torn })
+    match unpack(reader, &folder) {
+        Ok(torn) => Ok(Unpacked { folder, torn }),
+        Err(error) => {
+            // What was unpacked of it serves nobody, and the bundle is still there.
+            if let Err(error) = fs::remove_dir_all(&folder) {
+                tracing::warn!(%error, "a part of a bundle could not be removed");
+            }
+            Err(error)
+        }
+    }
+}
+
+/// A folder that holds anything but what an interrupted import left there.
+fn refuse_taken(into: &Path) -> Result<(), StoreError> {
+    let layout = Layout::new(into);
+    let is_ours = layout.recovering().exists() || layout.recovered().exists();
+    match fs::read_dir(into) {
+        Ok(mut entries) => {
+            let taken = entries.next().is_some() && !is_ours;
+            if taken { Err(StoreError::NotEmpty) } else { Ok(()) }
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => Err(StoreError::NotEmpty),
+        Err(error) => Err(StoreError::io("list the folder", error)),
+    }
 }
 
 /// Unpacks every file; whether the archive is cut short.

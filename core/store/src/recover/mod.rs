@@ -87,6 +87,7 @@ impl Store {
             recovery.recovery_key.as_ref(),
             recovery.without_keys,
         )?;
+        keys.refuse_wrong_key(&source)?;
         let (target, lock) = Target::begin(into)?;
         let outcome = Run { recovery, source: &source, keys: &keys, target: &target, surroundings: &surroundings }
             .fill(old_file, found)?;
@@ -126,8 +127,9 @@ impl Run<'_> {
 
         let media = new_keys.media_public();
         let mut assets = Assets { source, target, keys, media: &media, random, now, found: &mut found };
-        assets.bring_all(&mut connection, recovery.progress)?;
+        let others = assets.bring_originals(&mut connection, recovery.progress)?;
         let mut replayed = replay::notes(&mut assets, &mut connection)?;
+        assets.bring_others(&others, &mut connection, recovery.progress)?;
         replay::entries(source, keys, &mut found, &mut connection, &mut replayed)?;
 
         let device_id = match replayed.device_id().or(found.latest_device()) {

@@ -4,7 +4,7 @@
 //! lost, missing or damaged gets new keys, which needs another way to the data keys: the organisation's recovery key, or the
 //! other class. A person's wrong answer is passed on while another answer could open everything.
 
-use super::report::UnreadableCode;
+use super::{report::UnreadableCode, source::Source};
 use crate::{
     StoreError,
     journal::{KeyLine, LineKey},
@@ -49,6 +49,17 @@ impl OldKeys {
         private.extend(recovery.map(|key| (key.public_key().key_id(), key.clone())));
         let small = background.as_ref().map(|keyset| Keys::new(keyset, None)).transpose()?;
         Ok(Self { background, viewing, small, private })
+    }
+
+    /// Refuses a recovery key for which nothing in the folder is wrapped, where it is the only way to the data keys: the new store
+    /// would be empty, and stand in the way of the right key.
+    pub(super) fn refuse_wrong_key(&self, source: &Source) -> Result<(), StoreError> {
+        let [(key_id, _)] = self.private.as_slice() else { return Ok(()) };
+        let is_last_resort = self.viewing.is_none();
+        if is_last_resort && source.wraps().is_some_and(|mut wraps| !wraps.any(|id| id == *key_id)) {
+            return Err(StoreError::WrongKey);
+        }
+        Ok(())
     }
 
     /// Whether both classes are as they were.

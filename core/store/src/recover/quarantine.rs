@@ -60,7 +60,8 @@ fn set_aside(in_place: &InPlace<'_>, surroundings: &Surroundings) -> Result<Path
     let folder = in_place.folder;
     let source = Source::open(folder)?;
     source.store_file(&mut super::report::Findings::default())?;
-    OldKeys::open(source.layout(), surroundings.key_store.as_ref(), in_place.recovery_key.as_ref(), true)?;
+    OldKeys::open(source.layout(), surroundings.key_store.as_ref(), in_place.recovery_key.as_ref(), true)?
+        .refuse_wrong_key(&source)?;
     let taken = quarantined(folder).len() as u32;
     let aside = (taken + 1..QUARANTINED_MAX).map(|number| name(folder, number)).find(|path| !path.exists());
     let aside = aside.ok_or(StoreError::Refused { code: "too_many_quarantined" })?;

@@ -3,20 +3,25 @@
 use super::report::{Findings, UnreadableCode};
 use crate::{
     StoreError,
+    journal::Line,
     layout::{self, Layout},
     store_file::StoreFile,
 };
 use rustix::fs::{FlockOperation, flock};
-use snaptrak_domain::AssetId;
+use snaptrak_domain::{AssetId, Sha256Digest};
+use snaptrak_seal::{UntrustedEnvelope, envelope::ENVELOPE_BYTES_MAX};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs::{self, File},
-    io,
+    io::{self, BufRead, Read},
     path::{Path, PathBuf},
 };
 
 /// A folder with one of these is or was a store's.
 const MARKS: [&str; 4] = ["store.json", "assets", "incoming", "journal"];
+
+/// The line of a journal's key has sixteen wraps of two kilobytes at most.
+const KEY_LINE_BYTES_MAX: u64 = 64 * 1024;
 
 /// An asset's folder.
 #[derive(Debug, Clone)]
@@ -109,6 +114,29 @@ impl Source {
         files.retain(|path| path.extension().is_some_and(|extension| extension == "jsonl"));
         files.sort();
         files
+    }
+
+    /// For which keys anything in the folder is wrapped; `None` where nothing that says so can be read. Read one file after the other, only
+    /// as far as is asked.
+    pub(super) fn wraps(&self) -> Option<impl Iterator<Item = Sha256Digest>> {
+        let mut silent = Findings::default();
+        let envelopes = self.assets(&mut silent).into_iter().filter_map(|folder| {
+            let path = folder.path.join(layout::ENVELOPE_NAME);
+            let bytes = layout::read_small(&path, ENVELOPE_BYTES_MAX as u64, "envelope").ok()??;
+            let envelope = UntrustedEnvelope::parse(&bytes).ok()?;
+            Some(envelope.claims().wraps.iter().map(|wrap| wrap.key_id).collect::<Vec<_>>())
+        });
+        let journals = self.journal_files(&mut silent).into_iter().filter_map(|path| {
+            // A file begins with the line of its key.
+            let mut line = String::new();
+            io::BufReader::new(File::open(path).ok()?.take(KEY_LINE_BYTES_MAX)).read_line(&mut line).ok()?;
+            match Line::parse(line.trim_end().as_bytes()) {
+                Some(Line::Key(line)) => Some(line.recipients().chain(line.device_keys()).collect()),
+                Some(Line::Note { .. } | Line::Sealed(_) | Line::Unknown) | None => None,
+            }
+        });
+        let mut wraps = envelopes.chain(journals).flatten().peekable();
+        wraps.peek().is_some().then_some(wraps)
     }
 
     /// Tells of assets that the journal knows and of which no folder is here: half a copy.

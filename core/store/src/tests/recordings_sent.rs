@@ -308,10 +308,15 @@ fn an_ended_recording_is_not_taken_back() {
     let store = enrolled(&world);
     let request = CaptureRequest { kind: Some(Kind::Audio), ..CaptureRequest::default() };
     let options = RecordOptions { max_bytes: Some(10), ..RecordOptions::default() };
-    let mut recording = store.record_with(request, options).unwrap();
+    let mut recording = store.record_with(request.clone(), options).unwrap();
     recording.write(&plain(100)).unwrap();
     assert!(matches!(recording.cancel(), Err(StoreError::Refused { code: "recording_ended" })));
     assert_eq!(rows_of(&store, "receipt"), 1);
+
+    // The piece with which it ends is told once.
+    let mut recording = store.record_with(request, options).unwrap();
+    assert_eq!(recording.write(&plain(100)).unwrap().len(), 1);
+    assert_eq!(recording.finish().unwrap().last_pieces, []);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::{Fixture, counts::enrol};
 use snaptrak_domain::{
-    KeyClass, KeyStoreError, OrganisationId, StepKind,
+    KeyClass, KeyStoreError, OrganisationId, Rendition, StepKind,
     outcome::Outcome,
     queue_store::{PieceBytes, QueueError, QueueStore, Recipient, RecipientRole},
 };
@@ -42,6 +42,20 @@ fn a_late_wrap_is_added_once_and_opens() {
     let receipt = UntrustedReceipt::parse(&sent.device_receipt.unwrap()).unwrap();
     assert_eq!(receipt.payload_sha256(), expected.receipt_payload_sha256);
     assert!(receipt.verify(&fixture.store.signing_public_key()).is_ok());
+}
+
+#[test]
+fn a_thumbnail_made_before_the_enrolment_is_wrapped_with_its_original() {
+    let mut fixture = Fixture::new();
+    let added = fixture.add(&[100]);
+    let thumbnail = fixture.store.add_derived(added.capture_id, Rendition::Thumbnail, b"small").unwrap();
+    enrol(&fixture);
+    let (recipient, private) = recipient(RecipientRole::Recovery, 10);
+    fixture.store.envelope(added.asset_id, &[recipient]).unwrap();
+    let envelope = UntrustedEnvelope::parse(&fixture.store.envelope_bytes(thumbnail).unwrap()).unwrap();
+    let wrap = envelope.claims().wrap_for(&private.public_key().key_id()).unwrap();
+    let data_key = wrap.open(&private, envelope.claims().organisation_id, thumbnail).unwrap();
+    assert!(envelope.authenticate(&data_key).is_ok());
 }
 
 #[test]

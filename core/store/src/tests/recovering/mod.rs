@@ -1,6 +1,6 @@
 //! A store comes back from envelopes, pieces and journal alone, and its folder stays as it was.
 
-use crate::tests::world::{World, capture, contents, copy_folder, files, plain};
+use crate::tests::world::{World, capture, contents, copy_folder, files, plain, read_all};
 use crate::{CaptureRequest, InPlace, RecoverReport, Recovery, Store, StoreError, StoredReceipt, UnreadableCode, rows};
 use snaptrak_domain::{
     AccountId, AssetId, AssetState, CaptureId, CaptureMetadata, Finding, KeyClass, KeyStoreError, Kind, OrganisationId,

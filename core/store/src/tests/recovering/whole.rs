@@ -36,6 +36,21 @@ fn a_store_without_its_database_comes_back_complete() {
     assert_eq!(seen(&third), again);
 }
 
+/// A note has no folder: what hangs on it comes after the journal's notes.
+#[test]
+fn what_hangs_on_a_note_comes_back_with_it() {
+    let world = World::new();
+    let store = world.create();
+    let note = store.note(CaptureRequest::default(), "what a person saw").unwrap();
+    let thumbnail = store.add_derived(note.capture_id, Rendition::Thumbnail, b"a small picture").unwrap();
+    store.close().unwrap();
+    fs::remove_dir_all(world.path.join("database")).unwrap();
+    let (store, report) = recover(&world);
+    assert_eq!((report.recovered, report.unreadable), (1, vec![]));
+    assert_eq!(read_all(&store, thumbnail), b"a small picture");
+    assert_eq!(read_all(&store, note.asset_id), b"what a person saw");
+}
+
 #[test]
 fn whatever_became_of_the_database_makes_no_difference() {
     let world = filled();
