@@ -110,8 +110,7 @@ impl snaptrak::KeyStore for Adapted {
         wrapped: &snaptrak::WrappedKeys,
         associated_data: &[u8],
     ) -> Result<Secret, KeyStoreError> {
-        let wrapped =
-            WrappedKeys { parameters_json: wrapped.parameters.to_string(), sealed: wrapped.sealed.clone() };
+        let wrapped = WrappedKeys { parameters_json: wrapped.parameters.to_string(), sealed: wrapped.sealed.clone() };
         self.0.unwrap(class.into(), wrapped, associated_data.to_vec()).map(Secret::new).map_err(answer)
     }
 }
@@ -137,4 +136,3 @@ impl From<snaptrak::KeyClass> for KeyClass {
         }
     }
 }
-

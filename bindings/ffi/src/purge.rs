@@ -1,6 +1,8 @@
 //! Making room, and bringing back what made it.
 
-use crate::{AssetState, Cancellation, ProgressListener, SnapTrak, SnapTrakError, cancellation::Waiting, ids, progress};
+use crate::{
+    AssetState, Cancellation, ProgressListener, SnapTrak, SnapTrakError, cancellation::Waiting, ids, progress,
+};
 use std::sync::Arc;
 
 /// What went, and why the rest stayed.

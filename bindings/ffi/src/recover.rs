@@ -61,8 +61,7 @@ pub async fn quarantine_and_recover(
     let work = move || {
         let (config, platform) = (config.into(), platform(key_store, None)?);
         let progress = progress::Adapted::new(progress);
-        let report =
-            snaptrak::SnapTrak::quarantine_and_recover(&config, &platform, recovery_key.as_ref(), &progress)?;
+        let report = snaptrak::SnapTrak::quarantine_and_recover(&config, &platform, recovery_key.as_ref(), &progress)?;
         Ok(report.into())
     };
     Threads::new()?.run(work).await

@@ -51,9 +51,8 @@ impl SnapTrak {
         let budget = snaptrak::Budget { time_ms, bytes };
         let waiting = Waiting::for_call(cancellation);
         let token = waiting.token();
-        let report = self
-            .run(move |core| Ok(core.sync_until(budget, &progress::Adapted::new(progress), &token)?.into()))
-            .await;
+        let report =
+            self.run(move |core| Ok(core.sync_until(budget, &progress::Adapted::new(progress), &token)?.into())).await;
         waiting.answered();
         report
     }

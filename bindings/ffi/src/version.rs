@@ -17,6 +17,8 @@ pub fn require_version(binding: String) -> Result<(), SnapTrakError> {
     if binding == library {
         return Ok(());
     }
-    let message = format!("the SnapTrak package is version {binding}, its native library is {library}: ship both from one release");
+    let message = format!(
+        "the SnapTrak package is version {binding}, its native library is {library}: ship both from one release"
+    );
     Err(SnapTrakError::new(ErrorCode::InvalidArgument, &message))
 }
