@@ -4,8 +4,8 @@ import Foundation
 enum Repository {
     static let root = URL(fileURLWithPath: #filePath).appendingPathComponent("../../../../../..").standardizedFileURL
 
-    /// Programs that Cargo built.
-    static let programs = named("SNAPTRAK_PROGRAMS") ?? root.appendingPathComponent("target/debug")
+    /// The reference API that Cargo built.
+    static let server = named("SNAPTRAK_SERVER") ?? root.appendingPathComponent("target/debug/snaptrak-server")
 
     /// What `cargo xtask models` fetched.
     static let cache = named("SNAPTRAK_CACHE") ?? root.appendingPathComponent(".cache")

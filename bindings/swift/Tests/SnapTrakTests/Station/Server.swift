@@ -12,7 +12,7 @@ final class Server {
     private let process = Process()
 
     init(data: URL) throws {
-        process.executableURL = Repository.programs.appendingPathComponent("snaptrak-server")
+        process.executableURL = Repository.server
         process.arguments = ["--log", "error", "serve", "--data", data.path, "--listen", "127.0.0.1:0"]
         let output = Pipe()
         process.standardOutput = output
