@@ -23,6 +23,30 @@ struct Need {
     is_present: fn() -> bool,
 }
 
+/// What Kotlin's tests need.
+const KOTLIN: [Need; 2] = [
+    Need {
+        name: "a JDK",
+        debian_package: "default-jdk-headless",
+        reason: "runs Maven and Kotlin's tests",
+        is_present: || is_program("javac"),
+    },
+    Need {
+        name: "Maven",
+        debian_package: "maven",
+        reason: "builds the Kotlin library",
+        is_present: || is_program("mvn"),
+    },
+];
+
+/// What Swift's tests need: the tool-chain itself lies in the cache.
+const SWIFT: [Need; 1] = [Need {
+    name: "bubblewrap",
+    debian_package: "bubblewrap",
+    reason: "runs Swift's tool-chain out of a folder",
+    is_present: || is_program("bwrap"),
+}];
+
 const NEEDS: [Need; 7] = [
     Need {
         name: "a C compiler",
@@ -65,7 +89,21 @@ const NEEDS: [Need; 7] = [
 
 /// Makes sure that everything is there, or says what is not and how to get it.
 pub(crate) fn ensure() -> Result<()> {
-    let missing = missing();
+    ensure_all(&NEEDS)
+}
+
+/// The same for Kotlin's tests.
+pub(crate) fn ensure_kotlin() -> Result<()> {
+    ensure_all(&KOTLIN)
+}
+
+/// The same for Swift's tests.
+pub(crate) fn ensure_swift() -> Result<()> {
+    ensure_all(&SWIFT)
+}
+
+fn ensure_all(needs: &'static [Need]) -> Result<()> {
+    let missing = missing(needs);
     if missing.is_empty() {
         return Ok(());
     }
@@ -77,14 +115,14 @@ pub(crate) fn ensure() -> Result<()> {
         Some(administrator) if is_debian() => install(administrator, &packages)?,
         Some(_) | None => return Err(unmet(&missing)),
     }
-    match self::missing() {
+    match self::missing(needs) {
         still if still.is_empty() => Ok(()),
         still => Err(unmet(&still)),
     }
 }
 
-fn missing() -> Vec<&'static Need> {
-    NEEDS.iter().filter(|need| !(need.is_present)()).collect()
+fn missing(needs: &'static [Need]) -> Vec<&'static Need> {
+    needs.iter().filter(|need| !(need.is_present)()).collect()
 }
 
 fn unmet(missing: &[&Need]) -> Error {
@@ -146,7 +184,8 @@ fn install(administrator: Administrator, packages: &[&str]) -> Result<()> {
     once().map(drop)
 }
 
-fn is_debian() -> bool {
+/// Whether packages can be had from Debian's archive with apt.
+pub(crate) fn is_debian() -> bool {
     Path::new("/etc/debian_version").exists() && is_program("apt-get")
 }
 

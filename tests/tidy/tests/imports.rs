@@ -25,6 +25,8 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
             ],
         ),
         ("snaptrak-cli", &["snaptrak"]),
+        ("snaptrak-ffi", &["snaptrak"]),
+        ("snaptrak-bindgen", &[]),
         ("snaptrak-server", &["snaptrak-domain", "snaptrak-seal"]),
         ("snaptrak-testkit", &["snaptrak-domain", "snaptrak-seal"]),
         ("snaptrak-driver", &[]),

@@ -1,4 +1,5 @@
-//! Runs a program, shows its output as it comes, and counts the closing lines of Rust's test runner in it.
+//! Runs a program, shows its output as it comes, and counts the closing lines of test runners in it: Rust's, Maven Surefire's and
+//! XCTest's.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
@@ -33,8 +34,10 @@ pub(super) fn run(command: &mut Command) -> Result<(bool, Counts)> {
 }
 
 impl Counts {
-    /// Adds a line of the form `test result: ok. 3 passed; 0 failed; 1 ignored; ...` or `skipped NAME: WHY`.
+    /// Adds a line of the form `test result: ok. 3 passed; 0 failed; 1 ignored; ...`, `skipped NAME: WHY`, or another runner's.
     fn add(&mut self, line: &str) {
+        self.add_surefire(line);
+        self.add_xctest(line);
         if let Some((name, why)) = line.strip_prefix("skipped ").and_then(|rest| rest.split_once(": ")) {
             self.skipped.push((name.to_owned(), why.to_owned()));
         }
@@ -50,6 +53,38 @@ impl Counts {
                 _ => {}
             }
         }
+    }
+}
+
+impl Counts {
+    /// `Tests run: 4, Failures: 0, Errors: 0, Skipped: 1` closes a run; with the name of a class behind it, it closes that class.
+    fn add_surefire(&mut self, line: &str) {
+        let line = line.trim_start_matches(|first: char| first != 'T');
+        let Some(rest) = line.strip_prefix("Tests run: ").filter(|_| !line.contains("Time elapsed")) else { return };
+        let numbers: Vec<u64> = rest
+            .split(", ")
+            .filter_map(|part| part.rsplit(' ').next().and_then(|number| number.parse().ok()))
+            .collect();
+        let [run, failures, errors, skipped] = numbers[..] else { return };
+        self.passed += run.saturating_sub(failures + errors + skipped);
+        self.failed += failures + errors;
+        self.ignored += skipped;
+    }
+
+    /// `Executed 4 tests, with 1 test skipped and 0 failures (0 unexpected) in ...` stands behind each suite and behind all of
+    /// them; the last, which counts everything, takes the place of what was counted of the suites.
+    fn add_xctest(&mut self, line: &str) {
+        let Some(rest) = line.trim_start().strip_prefix("Executed ") else { return };
+        let words: Vec<&str> = rest.split_whitespace().collect();
+        let before = |word: &str| {
+            let place = words.iter().position(|one| one.starts_with(word))?;
+            words[..place].iter().rev().find_map(|one| one.parse::<u64>().ok())
+        };
+        let (Some(run), Some(failures)) = (before("test"), before("failure")) else { return };
+        let skipped = if words.contains(&"skipped") { before("skipped").unwrap_or_default() } else { 0 };
+        self.passed = run.saturating_sub(failures + skipped);
+        self.failed = failures;
+        self.ignored = skipped;
     }
 }
 
@@ -69,6 +104,19 @@ mod tests {
         counts.add("skipped power_cuts: this machine mounts nothing");
         let skipped = vec![("power_cuts".to_owned(), "this machine mounts nothing".to_owned())];
         assert_eq!(counts, Counts { passed: 17, failed: 2, ignored: 1, skipped });
+    }
+
+    #[test]
+    fn what_other_runners_say_is_counted_once() {
+        let mut surefire = Counts::default();
+        surefire
+            .add("[INFO] Tests run: 3, Failures: 0, Errors: 0, Skipped: 0, Time elapsed: 0.1 s -- in com.snaptrak.A");
+        surefire.add("[ERROR] Tests run: 9, Failures: 1, Errors: 2, Skipped: 1");
+        assert_eq!((surefire.passed, surefire.failed, surefire.ignored), (5, 3, 1));
+        let mut xctest = Counts::default();
+        xctest.add("\t Executed 2 tests, with 0 failures (0 unexpected) in 0.1 (0.1) seconds");
+        xctest.add("\t Executed 7 tests, with 1 test skipped and 2 failures (0 unexpected) in 0.4 (0.4) seconds");
+        assert_eq!((xctest.passed, xctest.failed, xctest.ignored), (4, 2, 1));
     }
 
     #[test]

@@ -1,0 +1,48 @@
+//! Where things are and how much may be used.
+
+/// The configuration of one instance. Everything but the store's folder has a default.
+#[derive(Debug, Clone, uniffi::Record)]
+pub struct Config {
+    /// Folder of the store.
+    pub store: String,
+    /// Folder with `manifest.json` and the models that it names; without it nothing is analysed.
+    #[uniffi(default = None)]
+    pub models: Option<String>,
+    /// The ONNX Runtime library; without it nothing is analysed.
+    #[uniffi(default = None)]
+    pub runtime_library: Option<String>,
+    /// Certificates that are trusted besides the platform's, PEM.
+    #[uniffi(default = None)]
+    pub trusted_roots_pem: Option<String>,
+    /// Threads for one inference run, 1 to 64.
+    #[uniffi(default = 2)]
+    pub threads: u32,
+    /// What the organisation sees as this device's name, 1 to 100 characters.
+    #[uniffi(default = "device")]
+    pub device_name: String,
+    /// Bytes that the sealed files of the store should take at most, from 32 MiB; what the server signed for goes, oldest first.
+    #[uniffi(default = None)]
+    pub quota_bytes: Option<u64>,
+    /// Whether a capture that does not fit into the quota is refused.
+    #[uniffi(default = false)]
+    pub quota_is_hard: bool,
+    /// Room that the store holds so that a purge works on a full disk; 0 for none, at most 1 GiB.
+    #[uniffi(default = 16777216)]
+    pub ballast_bytes: u64,
+}
+
+impl From<Config> for snaptrak::Config {
+    fn from(config: Config) -> Self {
+        Self {
+            models: config.models.map(Into::into),
+            runtime_library: config.runtime_library.map(Into::into),
+            trusted_roots_pem: config.trusted_roots_pem.unwrap_or_default().into_bytes(),
+            threads: config.threads as usize,
+            device_name: config.device_name,
+            quota_bytes: config.quota_bytes,
+            quota_is_hard: config.quota_is_hard,
+            ballast_bytes: config.ballast_bytes,
+            ..Self::new(config.store)
+        }
+    }
+}

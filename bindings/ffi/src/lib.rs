@@ -1,0 +1,47 @@
+#![doc = include_str!("../README.md")]
+
+mod analyse;
+mod cancellation;
+mod capture;
+mod config;
+mod enrol;
+mod error;
+mod ids;
+mod key_store;
+mod log;
+mod look;
+mod progress;
+mod purge;
+mod record;
+mod recover;
+mod signer;
+mod snaptrak;
+mod states;
+mod sync;
+mod threads;
+mod verify;
+mod version;
+
+pub use analyse::{AnalyseOptions, AnalyseReport};
+pub use cancellation::Cancellation;
+pub use capture::{CaptureOptions, Captured, Location};
+pub use config::Config;
+pub use enrol::{Enrolled, SignIn, SignUp};
+pub use error::SnapTrakError;
+pub use key_store::{KeyClass, KeyStore, KeyStoreFailure, WrappedKeys};
+pub use log::{LogLevel, LogSink, set_log_sink};
+pub use look::{
+    Asset, Box2d, CaptureDetail, CaptureSummary, Finding, Page, ParkedStep, Piece, StageMs, Status, Step, Viewed, Why,
+};
+pub use progress::{Phase, Progress, ProgressListener};
+pub use purge::{FetchReport, Forecast, Kept, PurgeReport};
+pub use record::{PieceDone, RecordOptions, Recorded, Recording};
+pub use recover::{RecoverReport, Unreadable, quarantine_and_recover, recover};
+pub use signer::{Signer, SignerFailure};
+pub use snaptrak::{RotateKeys, SnapTrak};
+pub use states::{AssetState, Kind, Rendition, StepState};
+pub use sync::{Budget, SyncReport};
+pub use verify::{VerifyFailure, VerifyReport};
+pub use version::{library_version, require_version};
+
+uniffi::setup_scaffolding!();

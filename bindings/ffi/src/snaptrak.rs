@@ -1,0 +1,110 @@
+//! The instance: opening, closing, keys.
+
+use crate::{Config, KeyStore, Signer, SnapTrakError, key_store, signer, threads::Threads};
+use snaptrak::{Error, Platform};
+use std::sync::Arc;
+
+/// The SDK on one store. Two instances on two stores live side by side.
+///
+/// Everything may be called from any thread. Close it with [`SnapTrak::shutdown`]: dropping it frees the store too, without an
+/// answer.
+#[derive(uniffi::Object)]
+pub struct SnapTrak {
+    core: snaptrak::SnapTrak,
+    threads: Threads,
+}
+
+/// Which keys are replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, uniffi::Record)]
+pub struct RotateKeys {
+    /// What the database is encrypted with.
+    #[uniffi(default = true)]
+    pub database: bool,
+    /// What the data keys of new captures are wrapped for.
+    #[uniffi(default = true)]
+    pub media: bool,
+}
+
+type Begin = fn(snaptrak::Config, Platform) -> Result<snaptrak::SnapTrak, Error>;
+
+#[uniffi::export]
+impl SnapTrak {
+    /// Makes a store in an empty or absent folder and opens it. Without a `signer` a software key signs receipts, which say so.
+    #[uniffi::constructor(default(signer = None))]
+    pub async fn create(
+        config: Config,
+        key_store: Arc<dyn KeyStore>,
+        signer: Option<Arc<dyn Signer>>,
+    ) -> Result<Arc<Self>, SnapTrakError> {
+        Self::begin(snaptrak::SnapTrak::create, config, key_store, signer).await
+    }
+
+    /// Opens the store of the configuration. One process owns a store: a second gets `InUse`.
+    #[uniffi::constructor(default(signer = None))]
+    pub async fn open(
+        config: Config,
+        key_store: Arc<dyn KeyStore>,
+        signer: Option<Arc<dyn Signer>>,
+    ) -> Result<Arc<Self>, SnapTrakError> {
+        Self::begin(snaptrak::SnapTrak::open, config, key_store, signer).await
+    }
+
+    /// Ends the work in progress, writes down what is only in memory and frees the store. Calls that come later are refused with
+    /// the code `cancelled`.
+    pub async fn shutdown(&self) -> Result<(), SnapTrakError> {
+        self.run(|core| Ok(core.clone().close()?)).await
+    }
+
+    /// Brings the keys of the viewing class while the person is there. Without it each view asks for itself.
+    pub async fn unlock(&self) -> Result<(), SnapTrakError> {
+        self.run(|core| Ok(core.unlock()?)).await
+    }
+
+    /// Forgets the keys of the viewing class, as when the app locks itself.
+    pub fn lock(&self) -> Result<(), SnapTrakError> {
+        self.core.lock();
+        Ok(())
+    }
+
+    /// Gives the store new keys, while captures go on. No sealed byte of media is written again.
+    pub async fn rotate_keys(&self, keys: RotateKeys) -> Result<(), SnapTrakError> {
+        let keys = snaptrak::RotateKeys { database: keys.database, media: keys.media };
+        self.run(move |core| Ok(core.rotate_keys(keys)?)).await
+    }
+
+    /// Gives back memory that only makes the next look quicker (`onTrimMemory`, `didReceiveMemoryWarning`).
+    pub async fn trim_memory(&self) -> Result<(), SnapTrakError> {
+        self.run(|core| Ok(core.trim_memory()?)).await
+    }
+}
+
+impl SnapTrak {
+    async fn begin(
+        begin: Begin,
+        config: Config,
+        key_store: Arc<dyn KeyStore>,
+        signer: Option<Arc<dyn Signer>>,
+    ) -> Result<Arc<Self>, SnapTrakError> {
+        let threads = Threads::new()?;
+        let core = threads.run(move || Ok(begin(config.into(), platform(key_store, signer)?)?)).await?;
+        Ok(Arc::new(Self { core, threads }))
+    }
+
+    /// Runs `work` on a thread of the instance.
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&snaptrak::SnapTrak) -> Result<T, SnapTrakError> + Send + 'static,
+    ) -> Result<T, SnapTrakError> {
+        let core = self.core.clone();
+        self.threads.run(move || work(&core)).await
+    }
+}
+
+/// The operating system's clock, chance and disk beside what the app gives.
+pub(crate) fn platform(
+    key_store: Arc<dyn KeyStore>,
+    signer: Option<Arc<dyn Signer>>,
+) -> Result<Platform, SnapTrakError> {
+    let signer = signer.map(signer::adapted).transpose()?;
+    Ok(Platform { signer, ..Platform::system(Arc::new(key_store::Adapted(key_store))) })
+}

@@ -1,0 +1,22 @@
+package com.snaptrak
+
+/**
+ * A listener from a lambda: `snapTrak.sync(progress = ProgressListener { println(it.bytesDone) })`.
+ *
+ * [onProgress] is called on a thread of the instance and must not block. One that throws is told nothing more, and the work
+ * goes on.
+ */
+public fun ProgressListener(onProgress: (Progress) -> Unit): ProgressListener =
+    object : ProgressListener {
+        override fun onProgress(progress: Progress) = onProgress(progress)
+    }
+
+/**
+ * A log sink from a lambda: `setLogSink(LogSink { level, target, message -> ... }, LogLevel.INFO)`.
+ *
+ * [onLog] is called on any thread; what it throws is dropped.
+ */
+public fun LogSink(onLog: (level: LogLevel, target: String, message: String) -> Unit): LogSink =
+    object : LogSink {
+        override fun onLog(level: LogLevel, target: String, message: String) = onLog(level, target, message)
+    }

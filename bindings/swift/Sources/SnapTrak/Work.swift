@@ -1,0 +1,133 @@
+/// Long work as a sequence: how far it is, again and again, and at the end its report.
+///
+/// Nothing begins before the iteration does, and each iteration is one run of the work. Cancelling the task breaks the work off:
+/// the iteration then waits for its end, which is a moment, and ends without a report. Leaving the loop breaks it off too, without
+/// waiting, so that what is called in that very moment may still be answered with ``SnapTrakError/InUse(code:detail:)``. Nothing is
+/// lost either way: the next run goes on where this one was.
+///
+/// ```swift
+/// for try await event in snaptrak.syncing() {
+///     switch event {
+///     case .progress(let progress): bar.value = Double(progress.done) / Double(max(progress.total, 1))
+///     case .finished(let report): label.text = "\(report.verified) verified"
+///     }
+/// }
+/// ```
+public struct Work<Report: Sendable>: AsyncSequence, Sendable {
+    /// What an iteration gives.
+    public enum Event: Sendable {
+        /// How far the work is. A reader that is slow is told the newest steps and not every one.
+        case progress(WorkProgress)
+        /// The work has ended: the last event.
+        case finished(Report)
+    }
+
+    /// What an iteration gives.
+    public typealias Element = Event
+    /// Steps that wait for a slow reader. The report is the newest event when it comes, so that it is never what is dropped.
+    private static var eventsWaitingMax: Int { 64 }
+
+    let run: @Sendable (_ listener: (any ProgressListener)?, _ cancellation: Cancellation) async throws -> Report
+
+    /// Begins the work.
+    public func makeAsyncIterator() -> AsyncIterator {
+        let (events, listener) = AsyncThrowingStream<Event, any Error>.makeStream(
+            bufferingPolicy: .bufferingNewest(Self.eventsWaitingMax))
+        let task = Task {
+            do {
+                listener.yield(.finished(try await report(listener: Listener { listener.yield(.progress($0)) })))
+                listener.finish()
+            } catch {
+                listener.finish(throwing: error)
+            }
+        }
+        listener.onTermination = { _ in task.cancel() }
+        return AsyncIterator(events: events.makeAsyncIterator(), task: task)
+    }
+
+    /// One run of the work. It is broken off when its iterator goes.
+    public struct AsyncIterator: AsyncIteratorProtocol {
+        var events: AsyncThrowingStream<Event, any Error>.AsyncIterator
+        let task: Task<Void, Never>
+
+        /// What happens next; nothing: the work has ended.
+        public mutating func next() async throws -> Event? {
+            if let event = try await events.next() { return event }
+            await task.value
+            return nil
+        }
+    }
+
+    /// Does the work without telling how far it is. Cancelling the task breaks it off.
+    public func report() async throws -> Report {
+        try await report(listener: nil)
+    }
+
+    /// A task that is cancelled tells the generated code nothing: the library's own object has to be told.
+    private func report(listener: (any ProgressListener)?) async throws -> Report {
+        let cancellation = try Cancellation()
+        return try await withTaskCancellationHandler {
+            try await run(listener, cancellation)
+        } onCancel: {
+            // It only throws what a panic of the library would be, and there is nobody here to tell.
+            try? cancellation.cancel()
+        }
+    }
+}
+
+/// How far long work is. The same as the generated `Progress`, whose name Foundation has taken.
+public typealias WorkProgress = SnapTrakGenerated.Progress
+
+/// A closure as the library calls it.
+private final class Listener: ProgressListener {
+    private let tell: @Sendable (WorkProgress) -> Void
+
+    init(tell: @escaping @Sendable (WorkProgress) -> Void) {
+        self.tell = tell
+    }
+
+    func onProgress(progress: WorkProgress) throws {
+        tell(progress)
+    }
+}
+
+extension SnapTrak {
+    /// Brings what waits to the API, and says how far it is.
+    ///
+    /// - Parameter budget: How much it may use; nothing given means as much as there is to do.
+    public func syncing(budget: Budget? = nil) -> Work<SyncReport> {
+        Work { [self] in try await sync(budget: budget, progress: $0, cancellation: $1) }
+    }
+
+    /// Brings what waits to the API, as far as the budget goes. Cancelling the task breaks it off, and nothing is lost.
+    ///
+    /// - Parameter budget: How much it may use; nothing given means as much as there is to do.
+    /// - Returns: What was brought and what is left. It says `cancelled` in ``SyncReport/stoppedBecause`` when it was broken off.
+    public func sync(budget: Budget? = nil) async throws -> SyncReport {
+        try await syncing(budget: budget).report()
+    }
+
+    /// Brings a purged original back, and says how far it is.
+    ///
+    /// - Parameter id: The capture.
+    public func fetching(id: String) -> Work<FetchReport> {
+        Work { [self] in try await fetch(id: id, progress: $0, cancellation: $1) }
+    }
+
+    /// Brings a purged original back. Cancelling the task breaks it off; what has come is kept for the next time.
+    ///
+    /// - Parameter id: The capture.
+    /// - Throws: ``SnapTrakError/Refused(code:detail:)`` with the code `cancelled` when it was broken off.
+    public func fetch(id: String) async throws -> FetchReport {
+        try await fetching(id: id).report()
+    }
+
+    /// Understands the pictures that wait, and says how far it is.
+    ///
+    /// The library cannot be told to leave a picture in the middle: what has begun when the iteration ends goes on to its end.
+    ///
+    /// - Parameter options: Which model, and how many captures.
+    public func analysing(options: AnalyseOptions? = nil) -> Work<AnalyseReport> {
+        Work { [self] listener, _ in try await analyse(options: options, progress: listener) }
+    }
+}

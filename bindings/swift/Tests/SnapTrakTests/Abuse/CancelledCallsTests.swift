@@ -1,0 +1,153 @@
+import Foundation
+import SnapTrak
+import XCTest
+
+/// Calls that nobody waits for any more.
+final class CancelledCallsTests: XCTestCase {
+    private static let operations = 500
+
+    /// The server takes connections and answers nobody, so that every call of the network is in the middle of something when it is
+    /// broken off, and would go on for as long as a request may take if it were not.
+    func testFiveHundredCancelledOperationsLeaveNothingBehind() async throws {
+        let station = try Station()
+        defer { station.remove() }
+        var snaptrak: SnapTrak? = try await station.open()
+        weak var gone = snaptrak
+        let purged = try await enrolledWithSomePurged(snaptrak!, station)
+        for _ in 0..<20 {
+            _ = try await snaptrak!.captureBytes(bytes: .random(bytes: 100_000))
+        }
+        let files = try ProcessCounts.descriptors()
+        let listeners = Locked(0)
+
+        try station.serve().freeze()
+        for operation in 0..<Self.operations {
+            try await breakOff(operation, snaptrak!, purged: purged, listeners: listeners)
+        }
+        XCTAssertEqual(listeners.now, 0, "the library holds no listener of a call that has ended")
+        try station.serve().thaw()
+
+        // Nothing is lost, nothing is set aside, and what was broken off goes on.
+        let left = try await snaptrak!.status()
+        XCTAssertEqual(left.parked, [])
+        XCTAssertGreaterThan(left.waiting, 0)
+        let verified = try await snaptrak!.syncUntilNothingWaits()
+        XCTAssertEqual(verified, left.waiting)
+        let fetched = try await snaptrak!.fetch(id: purged)
+        XCTAssertEqual(fetched.state, .verified)
+        let proved = try await snaptrak!.verify()
+        XCTAssertEqual(proved.failures, [])
+
+        try await snaptrak!.shutdown()
+        snaptrak = nil
+        XCTAssertNil(gone, "no call that was broken off holds the instance")
+        try await eventually("the library's threads have ended") { try ProcessCounts.libraryThreads().isEmpty }
+        try await eventually("every file is closed") { try ProcessCounts.descriptors() <= files }
+    }
+
+    /// Nobody has to cancel anything: an iteration that is left ends its work.
+    func testLeavingTheLoopBreaksTheWorkOff() async throws {
+        let station = try Station()
+        defer { station.remove() }
+        var snaptrak: SnapTrak? = try await station.open()
+        weak var gone = snaptrak
+        let purged = try await enrolledWithSomePurged(snaptrak!, station)
+
+        try station.serve().freeze()
+        for try await event in snaptrak!.fetching(id: purged) {
+            guard case .progress(let progress) = event else { return XCTFail("the server answers nobody: \(event)") }
+            XCTAssertEqual(progress.phase, .fetching)
+            break
+        }
+        snaptrak = nil
+        try await eventually("the call has ended and let go of the instance", within: 5) { gone == nil }
+    }
+
+    /// Nothing is asked of the library before somebody iterates, and each iteration is a run of its own.
+    func testWorkBeginsWithItsIteration() async throws {
+        let station = try Station()
+        defer { station.remove() }
+        let snaptrak = try await station.open()
+        let work = snaptrak.syncing()
+        _ = try await snaptrak.signUp(request: station.account())
+        _ = try await snaptrak.note(text: "It was not there when the work was described.")
+        var verified: [UInt64] = []
+        for _ in 0..<2 {
+            for try await event in work {
+                if case .finished(let report) = event { verified.append(report.verified) }
+            }
+        }
+        XCTAssertEqual(verified, [1, 0])
+    }
+
+    private func enrolledWithSomePurged(_ snaptrak: SnapTrak, _ station: Station) async throws -> String {
+        _ = try await snaptrak.signUp(request: station.account())
+        let captured = try await snaptrak.captureBytes(bytes: .random(bytes: 50_000))
+        _ = try await snaptrak.syncUntilNothingWaits()
+        let report = try await snaptrak.purge(captures: [captured.id])
+        XCTAssertEqual(report.purged, 1)
+        return captured.id
+    }
+
+    /// Begins a call, cancels it at another moment each time, and waits for its end.
+    private func breakOff(
+        _ operation: Int, _ snaptrak: SnapTrak, purged: String, listeners: Locked<Int>
+    ) async throws {
+        switch operation % 5 {
+        case 0:
+            let task = Task { try await snaptrak.sync() }
+            for _ in 0..<(operation % 50) { await Task.yield() }
+            task.cancel()
+            let report = try await task.value
+            XCTAssertEqual(report.stoppedBecause, "cancelled")
+        case 1:
+            // Its first step is told when the server has been asked: from then on the call waits for an answer.
+            let task = Task {
+                for try await event in snaptrak.fetching(id: purged) {
+                    if case .finished = event { return true }
+                    withUnsafeCurrentTask { $0?.cancel() }
+                }
+                return false
+            }
+            let finished = try await task.value
+            XCTAssertFalse(finished)
+        case 2:
+            // The same by hand, as the wrappers do it.
+            let cancellation = try Cancellation()
+            listeners.with { $0 += 1 }
+            let listener = CountedListener(alive: listeners)
+            async let report = snaptrak.sync(budget: nil, progress: listener, cancellation: cancellation)
+            for _ in 0..<(operation % 50) { await Task.yield() }
+            try cancellation.cancel()
+            let ended = try await report
+            XCTAssertEqual(ended.stoppedBecause, "cancelled")
+        case 3:
+            let task = Task {
+                for try await _ in snaptrak.captures(pageSize: 2) {}
+            }
+            task.cancel()
+            if case .failure(let error) = await task.result { XCTAssertTrue(error is CancellationError, "\(error)") }
+        default:
+            let task = Task {
+                for try await _ in snaptrak.analysing() {}
+            }
+            task.cancel()
+            try await task.value
+        }
+    }
+}
+
+/// A listener that says when nobody holds it any more.
+private final class CountedListener: ProgressListener {
+    private let alive: Locked<Int>
+
+    init(alive: Locked<Int>) {
+        self.alive = alive
+    }
+
+    deinit {
+        alive.with { $0 -= 1 }
+    }
+
+    func onProgress(progress: WorkProgress) throws {}
+}

@@ -1,0 +1,38 @@
+import Foundation
+import XCTest
+
+/// What this process holds, as the system counts it.
+enum ProcessCounts {
+    /// Open files, sockets and pipes.
+    static func descriptors() throws -> Int {
+        try FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").count
+    }
+
+    /// Threads that the library started, by their names. Swift's own are of another name and stay.
+    static func libraryThreads() throws -> [String] {
+        let tasks = try FileManager.default.contentsOfDirectory(atPath: "/proc/self/task")
+        // A thread may end between the listing and the reading.
+        let names = tasks.compactMap { try? String(contentsOfFile: "/proc/self/task/\($0)/comm", encoding: .utf8) }
+        return names.map { $0.trimmingCharacters(in: .newlines) }.filter { $0.hasPrefix("snaptrak") }
+    }
+
+    static func nameOfThisThread() -> String {
+        let name = try? String(contentsOfFile: "/proc/thread-self/comm", encoding: .utf8)
+        return name?.trimmingCharacters(in: .newlines) ?? ""
+    }
+}
+
+/// Waits until something holds that nobody announces: a thread that ends by itself, a file that is closed behind a call.
+func eventually(
+    _ what: String, within seconds: TimeInterval = 30, file: StaticString = #filePath, line: UInt = #line,
+    _ holds: () throws -> Bool
+) async throws {
+    let deadline = Date(timeIntervalSinceNow: seconds)
+    while try !holds() {
+        if Date() > deadline {
+            XCTFail("not within \(seconds) s: \(what)", file: file, line: line)
+            return
+        }
+        try await Task.sleep(nanoseconds: 20_000_000)
+    }
+}
