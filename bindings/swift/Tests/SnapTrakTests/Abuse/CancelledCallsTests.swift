@@ -23,6 +23,8 @@ final class CancelledCallsTests: XCTestCase {
         try station.serve().freeze()
         for operation in 0..<Self.operations {
             try await breakOff(operation, snaptrak!, purged: purged, listeners: listeners)
+            // One that is not broken off waits for the server for a minute: five hundred of them would be a day.
+            if testRun?.hasSucceeded == false { return }
         }
         XCTAssertEqual(listeners.now, 0, "the library holds no listener of a call that has ended")
         try station.serve().thaw()
