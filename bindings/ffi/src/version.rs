@@ -1,7 +1,6 @@
 //! Whether the native library and the generated code were made of the same sources.
 
 use crate::SnapTrakError;
-use snaptrak::ErrorCode;
 
 /// Version of the native library.
 #[uniffi::export]
@@ -17,8 +16,8 @@ pub fn require_version(binding: String) -> Result<(), SnapTrakError> {
     if binding == library {
         return Ok(());
     }
-    let message = format!(
+    let detail = format!(
         "the SnapTrak package is version {binding}, its native library is {library}: ship both from one release"
     );
-    Err(SnapTrakError::new(ErrorCode::InvalidArgument, &message))
+    Err(SnapTrakError::UpdateApp { code: "library_mismatch".to_owned(), detail })
 }
