@@ -29,7 +29,7 @@ pub struct SignIn {
     pub email: String,
     /// Password.
     pub password: String,
-    /// As in [`SignUp::trust_root`].
+    /// As in `SignUp::trust_root`.
     #[uniffi(default = None)]
     pub trust_root: Option<String>,
 }

@@ -77,7 +77,7 @@ pub trait KeyStore: Send + Sync {
         associated_data: Vec<u8>,
     ) -> Result<WrappedKeys, KeyStoreFailure>;
 
-    /// Opens what [`KeyStore::wrap`] sealed under the same associated data.
+    /// Opens what `KeyStore::wrap` sealed under the same associated data.
     fn unwrap(
         &self,
         key_class: KeyClass,

@@ -44,7 +44,7 @@ pub struct Recorded {
 /// A recording that goes on. Freed without an end, it ends with what it has.
 ///
 /// Its methods block for as long as a disk takes, so they are not for the main thread. While no bytes come, call
-/// [`Recording::tick`] when [`Recording::next_tick_ms`] says.
+/// `Recording::tick` when `Recording::next_tick_ms` says.
 #[derive(uniffi::Object)]
 pub struct Recording {
     core: Mutex<Option<snaptrak::Recording>>,
@@ -89,7 +89,7 @@ impl Recording {
         self.with(|core| Ok(pieces(core.tick()?)))
     }
 
-    /// In how many milliseconds [`Recording::tick`] has something to do; nothing: not before more bytes come.
+    /// In how many milliseconds `Recording::tick` has something to do; nothing: not before more bytes come.
     pub fn next_tick_ms(&self) -> Result<Option<u64>, SnapTrakError> {
         self.with(|core| Ok(core.next_tick_ms()))
     }

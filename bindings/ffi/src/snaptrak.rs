@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 /// The SDK on one store. Two instances on two stores live side by side.
 ///
-/// Everything may be called from any thread. Close it with [`SnapTrak::shutdown`]: dropping it frees the store too, without an
+/// Everything may be called from any thread. Close it with `SnapTrak::shutdown`: dropping it frees the store too, without an
 /// answer.
 #[derive(uniffi::Object)]
 pub struct SnapTrak {

@@ -3,7 +3,7 @@
 use crate::{Cancellation, ProgressListener, SnapTrak, SnapTrakError, cancellation::Waiting, progress};
 use std::sync::Arc;
 
-/// What one call of [`SnapTrak::sync`] may use; nothing given means as much as there is to do.
+/// What one call of `SnapTrak::sync` may use; nothing given means as much as there is to do.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, uniffi::Record)]
 pub struct Budget {
     /// Milliseconds.

@@ -47,11 +47,11 @@ public suspend fun SnapTrak.recordFrom(
  * Adds what remains in [bytes] and moves its position to the limit; answers the pieces that became durable by it. A direct
  * buffer is borrowed, another one is copied first. Runs on [Dispatchers.IO], since a disk may take its time.
  *
- * The generated `write` takes a direct buffer from its very beginning, whatever its position says.
+ * The generated `writeFromStart` takes a direct buffer from its very beginning, whatever its position says.
  */
 public suspend fun Recording.append(bytes: ByteBuffer): List<PieceDone> =
     withContext(Dispatchers.IO) {
-        val done = write(if (bytes.isDirect) bytes.slice() else copied(bytes))
+        val done = writeFromStart(if (bytes.isDirect) bytes.slice() else copied(bytes))
         val read: Buffer = bytes
         read.position(read.limit())
         done
