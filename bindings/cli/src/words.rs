@@ -125,6 +125,7 @@ pub(crate) fn of_unblocking(word: &str) -> &str {
         "install" => "run `cargo xtask models`, or name the files with --models and --runtime-library",
         "policy" => "the organisation has to change its policy",
         "end_of_recording" => "end the recording",
+        "fetch" => "run `snaptrak fetch` with its id",
         "nothing" => "nothing needs to be done",
         other => other,
     }

@@ -218,7 +218,7 @@ impl Error {
     pub fn next(&self) -> &'static str {
         use ErrorCode as C;
         match self.code() {
-            C::WrongKey => "give the passphrase with which this store was made; nothing was changed",
+            C::WrongKey => "give the passphrase (or the recovery key) that belongs to this store; nothing was changed",
             C::NeedsUser => "let the person unlock the store and call again",
             C::NotYet => "call again after the device's first unlock",
             C::KeysLost => {

@@ -40,7 +40,7 @@ impl SnapTrak {
             progress: &|done, total| tell(progress, done, total),
         };
         let recovered = Store::recover(&recovery, surroundings(config, platform));
-        finish(recovered.map_err(|error| not_recovered(error, &config.store))?)
+        finish(recovered.map_err(|error| not_recovered(error, &config.store, recovery_key.is_some()))?)
     }
 
     /// The same in place: the folder of the configuration is renamed to `NAME.quarantined-N` and stays beside it, and a new
@@ -60,7 +60,8 @@ impl SnapTrak {
             recipients: &recipients,
             progress: &|done, total| tell(progress, done, total),
         };
-        finish(Store::quarantine_and_recover(&in_place, surroundings(config, platform))?)
+        let recovered = Store::quarantine_and_recover(&in_place, surroundings(config, platform));
+        finish(recovered.map_err(|error| not_recovered(error, &config.store, recovery_key.is_some()))?)
     }
 
     /// Writes everything of the store in `from` that the organisation's recovery key opens as one tar file: no key is needed
@@ -120,7 +121,10 @@ fn tell(progress: &dyn Progress, done: u64, total: u64) {
     progress.update(ProgressEvent { phase: Phase::Recovering, done, total, bytes_done: 0, bytes_total: 0 });
 }
 
-fn not_recovered(error: StoreError, into: &Path) -> Error {
+fn not_recovered(error: StoreError, into: &Path, with_recovery_key: bool) -> Error {
+    if with_recovery_key && matches!(error, StoreError::WrongKey) {
+        return Error::new(ErrorCode::WrongKey, "nothing in this store is sealed for that recovery key");
+    }
     if let StoreError::Refused { code: "same_folder" } = error {
         let message = "the new store can be neither the folder that is read nor a folder in it or around it";
         return Error::new(ErrorCode::InvalidArgument, message);
