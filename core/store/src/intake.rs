@@ -66,8 +66,8 @@ impl Content {
 /// How many notes wait, without asking the database.
 #[derive(Default)]
 pub(crate) struct Intake {
-    /// Rows of `intake`. Grows on the writer's thread before the commit, shrinks after one: it may be too large for a moment
-    /// (or, after a commit that failed, until someone looked), never too small.
+    /// Rows of `intake`. Grows with the write side taken and before the commit, shrinks after one: it may be too large for a
+    /// moment (or, after a commit that failed, until someone looked), never too small.
     pending: AtomicU64,
     /// The number of the last note.
     last: AtomicU64,
@@ -105,7 +105,7 @@ impl Intake {
         self.pending.fetch_sub(count, Ordering::SeqCst);
     }
 
-    /// No row is there, whatever was counted: a group failed after its notes were counted. Only on the writer's thread, where
+    /// No row is there, whatever was counted: a group failed after its notes were counted. Only with the write side taken, when
     /// nobody can be counting, and only under [`Intake::settle`], so that no one else's deletions are under way.
     pub(crate) fn none_left(&self) {
         self.pending.store(0, Ordering::SeqCst);
@@ -116,7 +116,7 @@ impl Intake {
         self.settling.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The same without waiting, for the writer's thread: whoever settles waits for it.
+    /// The same without waiting, for whoever has the write side: whoever settles waits for that.
     pub(crate) fn try_settle(&self) -> Option<MutexGuard<'_, ()>> {
         match self.settling.try_lock() {
             Ok(guard) => Some(guard),

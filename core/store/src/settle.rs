@@ -168,7 +168,7 @@ impl Chore for Settle {
         if self.intake.pending() == 0 {
             return Ok(false);
         }
-        // Someone who settles is on the way to this thread.
+        // Someone who settles waits for the write side.
         let Some(_alone) = self.intake.try_settle() else { return Ok(false) };
         let batch = Batch::load(&side.connection, self.intake.last())?;
         let count = batch.count();

@@ -144,12 +144,14 @@ impl Journal {
         Ok(())
     }
 
+    /// Whether a line has waited long enough for its sync.
+    pub(crate) fn is_old(&self) -> bool {
+        self.dirty_since.is_some_and(|since| self.clock.monotonic().0 - since.0 >= SYNC_AFTER_MS)
+    }
+
     /// Syncs if a line has waited long enough.
     pub(crate) fn sync_if_old(&mut self) -> Result<(), StoreError> {
-        match self.dirty_since {
-            Some(since) if self.clock.monotonic().0 - since.0 >= SYNC_AFTER_MS => self.sync(),
-            Some(_) | None => Ok(()),
-        }
+        if self.is_old() { self.sync() } else { Ok(()) }
     }
 
     /// Syncs what was written.

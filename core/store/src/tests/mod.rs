@@ -13,5 +13,6 @@ mod recovering;
 mod room;
 mod rotation;
 mod settings;
+mod together;
 mod versions;
 pub(crate) mod world;

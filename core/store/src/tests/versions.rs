@@ -56,7 +56,7 @@ fn check(store: &Store, version: u32) {
 }
 
 /// The newest version that has a fixture; raised when one is made.
-const RELEASED: u32 = 2;
+const RELEASED: u32 = 3;
 
 fn released() -> std::ops::RangeInclusive<u32> {
     assert!(u64::from(RELEASED) + 1 >= migrate::NEWEST, "every version but the one in the making has its fixture");

@@ -1,0 +1,247 @@
+//! The one write connection, and who uses it: a caller who commits for everyone who waits.
+//!
+//! Order of events. Callers hand in closures. Who comes first leads: it takes the write side as soon as it is free, and then
+//! everyone who has come meanwhile (up to a bound), opens one IMMEDIATE transaction, runs each closure in a savepoint of its
+//! own, commits once, and only then answers all of them: one sync of the disk is shared by everyone who came while the
+//! previous one was under way, nobody waits for a timer, and who is alone waits for no other thread. A closure that fails or
+//! panics is rolled back alone. If SQLite gives up the whole transaction (disk full), every closure of the group is answered
+//! with that error and nothing of the group is kept.
+//!
+//! The lines that the closures add to the journal are written with one call after the last closure and before the commit. If
+//! they cannot be written, the whole group fails and nothing of it is kept, neither rows nor lines.
+//!
+//! What can wait (signing, moving folders, syncing the journal) is done when no one does, in small batches, by a thread of its
+//! own that takes the write side for each of them.
+
+mod door;
+mod idle;
+mod job;
+
+use crate::{
+    StoreError,
+    journal::{Journal, Lines},
+};
+use door::{Door, Lead, Turn};
+use idle::{Bell, Room};
+use job::Answer;
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread::JoinHandle,
+};
+
+/// How often the processor is offered to those who were in the last group before the next one is committed without them: on
+/// few cores they cannot come while the leader runs. A commit takes as long as dozens of offers that nobody takes.
+const YIELDS_MAX: u32 = 4;
+
+/// Under a load that never pauses, chores are done after this many groups all the same.
+const GROUPS_BEFORE_CHORES: u32 = 64;
+
+/// Batches of chores at closing; what is then left waits for the next opening.
+const CLOSING_BATCHES_MAX: u32 = 10_000;
+
+/// When chores are done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Occasion {
+    /// No one has come for a while, or the store is being closed.
+    Idle,
+    /// People keep coming, and it was time.
+    Busy,
+}
+
+/// What is done when nobody waits.
+pub(crate) trait Chores: Send {
+    /// Does a bounded amount, less if someone waits meanwhile; whether something is left to do.
+    fn run(&mut self, side: &mut WriteSide, occasion: Occasion, someone_waits: &dyn Fn() -> bool) -> bool;
+    /// Whether something must not wait until nobody does. Asked after every group: must cost nothing.
+    fn is_urgent(&self) -> bool;
+}
+
+/// Rows and the lines that go with them: the only write connection, and the end of the journal.
+pub(crate) struct WriteSide {
+    pub(crate) connection: Connection,
+    pub(crate) journal: Journal,
+}
+
+impl WriteSide {
+    /// Runs `work` in one transaction; its lines are in the journal before the commit.
+    pub(crate) fn transact<T>(
+        &mut self,
+        work: impl FnOnce(&Transaction<'_>, &mut Lines) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let mut lines = Lines::default();
+        let value = work(&transaction, &mut lines)?;
+        self.journal.append(lines)?;
+        transaction.commit()?;
+        Ok(value)
+    }
+}
+
+/// What callers and the chores' thread share.
+struct Shared {
+    door: Door,
+    /// `None` once the store is closed. Whoever has it may use the write side.
+    room: Mutex<Option<Room>>,
+    bell: Bell,
+    /// Groups that were committed.
+    commits: AtomicU64,
+}
+
+impl Shared {
+    fn room(&self) -> MutexGuard<'_, Option<Room>> {
+        self.room.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn commits(&self) -> u64 {
+        self.commits.load(Ordering::SeqCst)
+    }
+
+    /// Commits for everyone who has come, as soon as the write side is free.
+    fn lead(&self, lead: Lead) {
+        let mut room = self.room();
+        if let Some(room) = room.as_mut() {
+            self.wait_for_company(room.last_group_jobs);
+            let jobs = self.door.take(&lead);
+            room.last_group_jobs = jobs.len();
+            job::commit(&mut room.side, jobs);
+            room.groups_since_chores += 1;
+        }
+        self.door.end(lead);
+        self.commits.fetch_add(1, Ordering::SeqCst);
+        let is_due = room.as_ref().is_some_and(|room| {
+            room.groups_since_chores >= GROUPS_BEFORE_CHORES || room.chores.is_urgent() || room.side.journal.is_old()
+        });
+        drop(room);
+        if is_due {
+            self.bell.due();
+        } else {
+            self.bell.committed();
+        }
+    }
+
+    /// Those who were answered together are on their way back: what they bring fits into this commit.
+    fn wait_for_company(&self, last_group_jobs: usize) {
+        for _ in 0..YIELDS_MAX {
+            if self.door.waiting() >= last_group_jobs {
+                return;
+            }
+            std::thread::yield_now();
+        }
+    }
+}
+
+/// Handle of the writer.
+pub(crate) struct Writer {
+    shared: Arc<Shared>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Writer {
+    /// Takes the write side over and starts the thread of the chores.
+    pub(crate) fn start(side: WriteSide, chores: Box<dyn Chores>) -> Result<Self, StoreError> {
+        let room = Room { side, chores, groups_since_chores: 0, last_group_jobs: 1 };
+        let shared = Arc::new(Shared {
+            door: Door::default(),
+            room: Mutex::new(Some(room)),
+            bell: Bell::default(),
+            commits: AtomicU64::new(0),
+        });
+        let of_thread = Arc::clone(&shared);
+        let thread = std::thread::Builder::new()
+            .name("snaptrak-chores".to_owned())
+            .spawn(move || idle::attend(&of_thread))
+            .map_err(|error| StoreError::io("start the chores", error))?;
+        Ok(Self { shared, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Runs `work` in the next transaction and returns when it is durable. Must not be called from within `work`, which may
+    /// run on the thread of another caller.
+    pub(crate) fn write<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Transaction<'_>, &mut Lines) -> Result<T, StoreError> + Send + 'static,
+    {
+        self.send(work, false)
+    }
+
+    /// The same for `work` that changes rows by no more than one statement: it costs its group no savepoint.
+    pub(crate) fn write_one_statement<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Transaction<'_>, &mut Lines) -> Result<T, StoreError> + Send + 'static,
+    {
+        self.send(work, true)
+    }
+
+    fn send<T, F>(&self, work: F, one_statement: bool) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Transaction<'_>, &mut Lines) -> Result<T, StoreError> + Send + 'static,
+    {
+        let answer = Arc::new(Answer::new());
+        match self.shared.door.enter(job::job(work, one_statement, &answer))? {
+            Turn::Lead(lead) => self.shared.lead(lead),
+            Turn::Wait(wait) => wait.until_ended(),
+        }
+        answer.take()
+    }
+
+    /// Runs `work` on the write connection between two transactions; everyone who writes waits for it.
+    pub(crate) fn alone<T>(
+        &self,
+        work: impl FnOnce(&mut Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let mut room = self.shared.room();
+        let connection = &mut room.as_mut().ok_or(StoreError::Closed)?.side.connection;
+        catch_unwind(AssertUnwindSafe(|| work(connection))).unwrap_or(Err(StoreError::Panicked))
+    }
+
+    /// Groups that were committed.
+    #[cfg(test)]
+    pub(crate) fn commits(&self) -> u64 {
+        self.shared.commits()
+    }
+
+    /// Callers that nobody has taken yet.
+    #[cfg(test)]
+    pub(crate) fn waiting(&self) -> usize {
+        self.shared.door.waiting()
+    }
+
+    /// Commits what waits, does the chores, syncs the journal, checkpoints and ends the thread. Later callers are answered
+    /// [`StoreError::Closed`].
+    pub(crate) fn close(&self) -> Result<(), StoreError> {
+        let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(thread) = thread.take() else { return Ok(()) };
+        self.shared.door.close();
+        let room = self.shared.room().take();
+        self.shared.bell.over();
+        let ended = thread.join().map_err(|_| StoreError::Panicked);
+        room.map_or(Ok(()), finish).and(ended)
+    }
+}
+
+/// Nobody else is there any more.
+fn finish(mut room: Room) -> Result<(), StoreError> {
+    let mut batches = 0;
+    while batches < CLOSING_BATCHES_MAX && room.do_chores(Occasion::Idle, &|| false) {
+        batches += 1;
+    }
+    room.side.journal.sync()?;
+    // Everything is durable in the log as it is; an empty log makes the next opening and a backup simpler.
+    room.side.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+    Ok(())
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        if let Err(error) = self.close() {
+            tracing::warn!(%error, "the store did not close cleanly");
+        }
+    }
+}
