@@ -10,6 +10,7 @@
 use crate::{
     Captured, Store, StoreError,
     capture_rows::{self, Witness},
+    intake_row,
     journal::{Base64, Entry},
     rows,
 };
@@ -146,11 +147,14 @@ impl Store {
         };
         let number = intake.next_number();
         let content = Content::new(plain);
-        let json = Entry::Note(NewNote { number, asset_id, metadata, content, witness: self.witness() }).to_json();
+        let note = NewNote { number, asset_id, metadata, content, witness: self.witness() };
+        let short = intake_row::short(&note, self.device_id());
+        let json = Entry::Note(note).to_json();
+        let row = short.unwrap_or_else(|| json.clone());
         let shared = std::sync::Arc::clone(intake);
         self.inner.writer.write_one_statement(move |transaction, lines| {
             let sql = "INSERT INTO intake (number, entry) VALUES (?1, ?2)";
-            rows::change(transaction, sql, params![rows::signed(number)?, json])?;
+            rows::change(transaction, sql, params![rows::signed(number)?, row])?;
             lines.entry_json(json);
             shared.pending.fetch_add(1, Ordering::SeqCst);
             Ok(())

@@ -23,6 +23,7 @@ mod findings;
 mod gate;
 mod in_use;
 mod intake;
+mod intake_row;
 mod journal;
 mod keep;
 mod keys;

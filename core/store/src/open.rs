@@ -29,7 +29,7 @@ use crate::{
     shared_sync::SharedSync,
     store::{Files, Inner},
     store_file::StoreFile,
-    tidy::{EmptyLog, GiveBack},
+    tidy::{EmptyLog, GiveBack, LogLength},
     writer::{WriteSide, Writer},
 };
 use rusqlite::Connection;
@@ -73,12 +73,14 @@ impl Store {
         let sealer = Arc::new(Sealer::new(Arc::clone(&keys), Arc::clone(&surroundings.random), device_id));
         let journal = Journal::new(layout.journal(), Arc::clone(&surroundings.clock), Arc::clone(&sealer));
         let (intake, gate) = (Arc::new(Intake::default()), Arc::new(Gate::default()));
+        let log_length = LogLength::default();
+        log_length.listen(&mut connection)?;
         let chores = StoreChores::new(vec![
             Box::new(Settle { intake: Arc::clone(&intake), sealer: Arc::clone(&sealer) }),
             Box::new(Sign(Arc::clone(&keys))),
             Box::new(Move(Arc::clone(&files))),
             Box::new(Remove(Arc::clone(&files))),
-            Box::new(EmptyLog::new(layout.database_log(), Arc::clone(&gate))),
+            Box::new(EmptyLog::new(log_length, Arc::clone(&gate))),
             Box::new(GiveBack),
         ]);
         let store = Self {

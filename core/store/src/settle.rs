@@ -14,13 +14,15 @@ use crate::{
     capture_rows::{self, NewCapture, Place},
     chores::Chore,
     intake::{Intake, NewNote},
-    journal::{Entry, Lines},
+    intake_row,
+    journal::Lines,
     rows,
     sealer::Sealer,
     sealing::{self, SealedAsset},
     writer::WriteSide,
 };
 use rusqlite::{Connection, params};
+use snaptrak_domain::DeviceId;
 use snaptrak_seal::DataKey;
 use std::sync::Arc;
 
@@ -35,18 +37,19 @@ struct Batch {
 }
 
 impl Batch {
-    fn load(connection: &Connection, upto: u64) -> Result<Self, StoreError> {
+    fn load(connection: &Connection, upto: u64, device_id: DeviceId) -> Result<Self, StoreError> {
         let sql = "SELECT number, entry FROM intake WHERE number > 0 AND number <= ?1 ORDER BY number LIMIT ?2";
         let params = params![rows::signed(upto)?, rows::signed(BATCH_MAX)?];
         let found = rows::all(connection, sql, params, |row| {
-            let entry = row.get_ref(1)?.as_blob().ok().and_then(Entry::from_json);
-            Ok((row.get(0)?, entry))
+            let number: i64 = row.get(0)?;
+            let entry = row.get_ref(1)?.as_blob().ok();
+            Ok((number, entry.and_then(|entry| intake_row::read(number.unsigned_abs(), entry, device_id))))
         })?;
         let mut batch = Self { notes: Vec::with_capacity(found.len()), unreadable: Vec::new() };
-        for (number, entry) in found {
-            match entry {
-                Some(Entry::Note(note)) => batch.notes.push((number, note)),
-                _ => batch.unreadable.push(number),
+        for (number, note) in found {
+            match note {
+                Some(note) => batch.notes.push((number, note)),
+                None => batch.unreadable.push(number),
             }
         }
         Ok(batch)
@@ -131,7 +134,7 @@ impl Store {
     pub(crate) fn settle_batch(&self, upto: u64) -> Result<u64, StoreError> {
         let intake = &self.inner.intake;
         let _alone = intake.settle();
-        let batch = self.inner.readers.read(|connection| Batch::load(connection, upto))?;
+        let batch = self.inner.readers.read(|connection| Batch::load(connection, upto, self.device_id()))?;
         let count = batch.count();
         if count == 0 {
             let intake = Arc::clone(intake);
@@ -170,7 +173,7 @@ impl Chore for Settle {
         }
         // Someone who settles waits for the write side.
         let Some(_alone) = self.intake.try_settle() else { return Ok(false) };
-        let batch = Batch::load(&side.connection, self.intake.last())?;
+        let batch = Batch::load(&side.connection, self.intake.last(), self.sealer.device_id)?;
         let count = batch.count();
         if count == 0 {
             self.intake.none_left();

@@ -32,8 +32,16 @@ const CHOOSING_ROUNDS_MAX: usize = BASE_CAPTURES / limits::LET_OUT_MAX - 1;
 const ONE_AND_A_HALF: f64 = 1.0 / 1.5;
 
 /// What is measured here; the rows' names begin with one of these words.
-const NAMES: [&str; 7] =
-    ["open", "list", "list, nothing read before", "list in a state", "status", "choose the next work", "idle memory"];
+const NAMES: [&str; 8] = [
+    "open",
+    "list",
+    "list in a state",
+    "list, first page kept in memory",
+    "list in a state, first page kept in memory",
+    "status",
+    "choose the next work",
+    "idle memory",
+];
 
 /// Measures the rows whose name contains `only`.
 pub(super) fn rows(folder: &Path, captures: usize, rounds: usize, only: &str) -> Result<Vec<Row>, Box<dyn Error>> {
@@ -84,16 +92,24 @@ pub(super) fn rows(folder: &Path, captures: usize, rounds: usize, only: &str) ->
     let first_page = |state| rate(TURNS, || Ok(small.list(state, None, PAGE).map(|_| ())?));
     // Each of both with none of its pages in memory, as the first look after an app was started: what is compared is the size of
     // the store, and not a page that was read before with one that was not.
-    let mut any_page_unread =
-        || unread(&large, &mut || Ok(large.list(None, Some(anywhere_unread()), PAGE).map(|_| ())?));
-    let mut first_page_unread = || unread(&small, &mut || Ok(small.list(None, None, PAGE).map(|_| ())?));
+    let mut any_page_unread = |state: Option<AssetState>| {
+        unread(&large, &mut || Ok(large.list(state, Some(anywhere_unread()), PAGE).map(|_| ())?))
+    };
+    let first_page_unread = |state| unread(&small, &mut || Ok(small.list(state, None, PAGE).map(|_| ())?));
     if first(&small)?.len() != PAGE || first(&large)?.len() != PAGE {
         return Err("the stores are not as large as they should be".into());
     }
-    row("list", "pages/s", ONE_AND_A_HALF, rounds, &mut || any_page(None), &mut || first_page(None))?;
-    row("list, nothing read before", "pages/s", ONE_AND_A_HALF, rounds, &mut any_page_unread, &mut first_page_unread)?;
-    let saved = Some(AssetState::Prepared);
-    row("list in a state", "pages/s", ONE_AND_A_HALF, rounds, &mut || any_page(saved), &mut || first_page(saved))?;
+    let prepared = Some(AssetState::Prepared);
+    for (state, in_memory, word) in [
+        (None, false, "list"),
+        (prepared, false, "list in a state"),
+        (None, true, "list, first page kept in memory"),
+        (prepared, true, "list in a state, first page kept in memory"),
+    ] {
+        let mut ours = || if in_memory { any_page(state) } else { any_page_unread(state) };
+        let mut peer = || if in_memory { first_page(state) } else { first_page_unread(state) };
+        row(word, "pages/s", ONE_AND_A_HALF, rounds, &mut ours, &mut peer)?;
+    }
     let status = |store: &Store| rate(TURNS, || Ok(store.status().map(|_| ())?));
     row("status", "/s", ONE_AND_A_HALF, rounds, &mut || status(&large), &mut || status(&small))?;
     for store in [&small, &large] {
