@@ -4,9 +4,10 @@ use crate::{
     Error, ErrorCode, SnapTrak,
     progress::{Phase, Progress, ProgressEvent},
 };
+use snaptrak_domain::CancelToken;
 use snaptrak_store::StoreError;
 use snaptrak_sync::{
-    CancelToken, ReqwestTransport, SyncClient, SyncObserver, SyncParts, SyncPhase, SyncProgress, TransportSettings,
+    ReqwestTransport, SyncClient, SyncObserver, SyncParts, SyncPhase, SyncProgress, TransportSettings,
 };
 use std::sync::Arc;
 
@@ -39,8 +40,9 @@ impl SnapTrak {
     ) -> Result<SyncReport, Error> {
         let granted =
             snaptrak_sync::Budget { time_ms: budget.time_ms, bytes: budget.bytes, ..snaptrak_sync::Budget::default() };
+        let call = self.inner.calls.begin(cancel)?;
         let broken_off = self.inner.store.close_broken_off();
-        let mut report = self.sync_client()?.run_window(&granted, cancel, &Watched(progress))?;
+        let mut report = self.sync_client()?.run_window(&granted, call.token(), &Watched(progress))?;
         match broken_off {
             Ok(()) => {}
             // The window knows nothing of it: all that is left to it is a recording without an end.

@@ -34,10 +34,9 @@ use snaptrak_domain::piece::PieceEvent;
 use snaptrak_domain::queue_store::{AttemptEnd, Enrolment, QueueError, QueueStore, ReadyStep, Recipient};
 use snaptrak_domain::step::StepNext;
 use snaptrak_domain::transport::TransferId;
-use snaptrak_domain::{AssetId, CaptureId, MonotonicMs, Random, Reason, ReasonCode, StepState, UnixMs};
+use snaptrak_domain::{AssetId, CancelToken, CaptureId, MonotonicMs, Random, Reason, ReasonCode, StepState, UnixMs};
 use snaptrak_seal::TrustBody;
 
-use crate::cancel::CancelToken;
 use crate::client::SyncClient;
 use crate::error::SyncError;
 use crate::line::Line;
@@ -72,6 +71,7 @@ impl From<QueueError> for Halt {
             QueueError::Damaged { .. }
             | QueueError::NeedsUser
             | QueueError::Missing { .. }
+            | QueueError::Closed
             | QueueError::Unavailable { .. } => Self::Fail(error.into()),
         }
     }
@@ -193,9 +193,17 @@ pub(crate) fn run(
 
 /// The report of a window that cannot even begin.
 fn blocked(client: &SyncClient, code: ReasonCode, stopped_because: StoppedBecause) -> Result<SyncReport, SyncError> {
-    let store = client.parts.store.as_ref();
-    store.set_sync_block(Some(&Reason::new(code)))?;
-    let backlog = store.backlog(client.parts.clock.now())?;
+    client.parts.store.set_sync_block(Some(&Reason::new(code)))?;
+    not_begun(client, stopped_because)
+}
+
+/// The report of a window that was cancelled before its turn came.
+pub(crate) fn cancelled(client: &SyncClient) -> Result<SyncReport, SyncError> {
+    not_begun(client, StoppedBecause::Cancelled)
+}
+
+fn not_begun(client: &SyncClient, stopped_because: StoppedBecause) -> Result<SyncReport, SyncError> {
+    let backlog = client.parts.store.backlog(client.parts.clock.now())?;
     Ok(SyncReport {
         requests: 0,
         bytes_sent: 0,

@@ -10,11 +10,11 @@ use serde_json::json;
 use snaptrak_domain::queue_store::{Enrolment, QueueStore, Tokens};
 use snaptrak_domain::transport::Method;
 use snaptrak_domain::{
-    AccountId, AssetId, AssetState, CaptureId, Clock, DeviceId, ReasonCode, Secret, StepKind, StepState, UnixMs, limits,
+    AccountId, AssetId, AssetState, CancelToken, CaptureId, Clock, DeviceId, ReasonCode, Secret, StepKind, StepState,
+    UnixMs, limits,
 };
 use snaptrak_testkit::{FakeClock, SeededRandom, memory_queue::MemoryQueue};
 
-use crate::cancel::CancelToken;
 use crate::client::{SyncClient, SyncParts};
 use crate::line::{Pace, Signal};
 use crate::observer::Quiet;
@@ -342,6 +342,21 @@ fn verification_is_waited_for_with_growing_distance() {
     let report = slow.run();
     assert_eq!((report.stopped_because, report.left), (StoppedBecause::VerificationPending, 10));
     assert!(slow.times("POST /v1/receipts") < 20);
+}
+
+#[test]
+fn an_envelope_that_left_without_a_signature_goes_again_once_a_window() {
+    let world = World::new();
+    let captures = world.add_many(3);
+    world.server.state().envelopes_until_signed = 2;
+    let report = world.run();
+    assert_eq!((report.verified, report.left), (0, 3));
+    assert_eq!(report.stopped_because, StoppedBecause::VerificationPending);
+    assert_eq!((world.times("PUT"), report.bytes_resent), (6, 0), "each envelope twice, and no piece");
+    world.clock.advance_ms(60_000);
+    let report = world.run();
+    assert_eq!((report.verified, report.stopped_because), (3, StoppedBecause::Done));
+    assert_eq!(world.count(AssetState::Verified, &captures), 3);
 }
 
 #[test]
