@@ -114,6 +114,8 @@ struct Window<'a> {
     sent_again: HashSet<AssetId>,
     /// Assets whose envelope went out a second time for a new upload key.
     wrapped_again: HashSet<AssetId>,
+    /// Assets whose envelope went out a second time because the server has no signature of this device.
+    signed_again: HashSet<AssetId>,
     parked_captures: HashSet<CaptureId>,
     bytes_resent: u64,
     received: u64,
@@ -173,6 +175,7 @@ pub(crate) fn run(
         polls: HashMap::new(),
         sent_again: HashSet::new(),
         wrapped_again: HashSet::new(),
+        signed_again: HashSet::new(),
         parked_captures: HashSet::new(),
         bytes_resent: 0,
         received: 0,
