@@ -1,6 +1,6 @@
 //! Understanding pictures on the device.
 
-use crate::{ProgressListener, SnapTrak, SnapTrakError, progress};
+use crate::{Cancellation, ProgressListener, SnapTrak, SnapTrakError, cancellation::Waiting, progress};
 use std::sync::Arc;
 
 /// What to run.
@@ -30,16 +30,22 @@ pub struct AnalyseReport {
 #[uniffi::export]
 impl SnapTrak {
     /// Understands what waits for analysis, and makes the thumbnails that wait. A picture that cannot be analysed is set aside
-    /// and never holds up the others.
-    #[uniffi::method(default(options = None, progress = None))]
+    /// and never holds up the others. Broken off (`cancelled`), it has finished the picture that it was looking at; what was
+    /// understood is kept, and the next call goes on.
+    #[uniffi::method(default(options = None, progress = None, cancellation = None))]
     pub async fn analyse(
         &self,
         options: Option<AnalyseOptions>,
         progress: Option<Arc<dyn ProgressListener>>,
+        cancellation: Option<Arc<Cancellation>>,
     ) -> Result<AnalyseReport, SnapTrakError> {
         let AnalyseOptions { model, limit } = options.unwrap_or_default();
         let options = snaptrak::AnalyseOptions { model, limit, ..snaptrak::AnalyseOptions::default() };
-        self.run(move |core| Ok(core.analyse(&options, &progress::Adapted::new(progress))?.into())).await
+        let waiting = Waiting::for_call(cancellation);
+        self.run_until(waiting, move |core, token| {
+            Ok(core.analyse_until(&options, &progress::Adapted::new(progress), token)?.into())
+        })
+        .await
     }
 
     /// A small upright JPEG of a capture, 320 pixels on its longer side at most; nothing for what has none.

@@ -1,6 +1,9 @@
 //! Breaking off a long call: by hand, or because nobody waits for its answer any more.
 
-use crate::SnapTrakError;
+use crate::{
+    SnapTrakError,
+    threads::{self, Threads},
+};
 use snaptrak::CancelToken;
 use std::sync::Arc;
 
@@ -16,22 +19,24 @@ impl Cancellation {
     /// One that nobody has used yet.
     #[uniffi::constructor]
     pub fn new() -> Result<Arc<Self>, SnapTrakError> {
-        Ok(Arc::default())
+        threads::here(|| Ok(Arc::default()))
     }
 
     /// Ends what it was given to; twice is no error.
     pub fn cancel(&self) -> Result<(), SnapTrakError> {
-        self.0.cancel();
-        Ok(())
+        threads::here(|| {
+            self.0.cancel();
+            Ok(())
+        })
     }
 
     /// Whether someone has.
     pub fn is_cancelled(&self) -> Result<bool, SnapTrakError> {
-        Ok(self.0.is_cancelled())
+        threads::here(|| Ok(self.0.is_cancelled()))
     }
 }
 
-/// The token of one call. Dropped with the call's future before its answer came, it ends the call.
+/// The token of one call, which the app's own ends too. Dropped with the call's future before its answer came, it ends the call.
 pub(crate) struct Waiting {
     token: CancelToken,
     answered: bool,
@@ -39,15 +44,19 @@ pub(crate) struct Waiting {
 
 impl Waiting {
     pub(crate) fn for_call(given: Option<Arc<Cancellation>>) -> Self {
-        Self { token: given.map_or_else(CancelToken::new, |given| given.0.clone()), answered: false }
+        Self { token: given.map_or_else(CancelToken::new, |given| given.0.child()), answered: false }
     }
 
-    pub(crate) fn token(&self) -> CancelToken {
-        self.token.clone()
-    }
-
-    pub(crate) fn answered(mut self) {
+    /// Runs `work` on one of the threads, and ends it if nobody waits for its answer.
+    pub(crate) async fn run<T: Send + 'static>(
+        mut self,
+        threads: &Threads,
+        work: impl FnOnce(&CancelToken) -> Result<T, SnapTrakError> + Send + 'static,
+    ) -> Result<T, SnapTrakError> {
+        let token = self.token.clone();
+        let answer = threads.run_until(&self.token, move || work(&token)).await;
         self.answered = true;
+        answer
     }
 }
 

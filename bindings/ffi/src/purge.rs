@@ -75,11 +75,10 @@ impl SnapTrak {
     ) -> Result<FetchReport, SnapTrakError> {
         let id = ids::capture_id(&id)?;
         let waiting = Waiting::for_call(cancellation);
-        let token = waiting.token();
-        let report =
-            self.run(move |core| Ok(core.fetch_until(id, &progress::Adapted::new(progress), &token)?.into())).await;
-        waiting.answered();
-        report
+        self.run_until(waiting, move |core, token| {
+            Ok(core.fetch_until(id, &progress::Adapted::new(progress), token)?.into())
+        })
+        .await
     }
 
     /// Keeps the bytes of a capture on this device, whatever the quota says, or lets them go again.

@@ -1,6 +1,6 @@
 //! Recordings: bytes are borrowed from the app as they come, and nothing is copied on the way.
 
-use crate::{CaptureOptions, Captured, Kind, SnapTrak, SnapTrakError};
+use crate::{CaptureOptions, Captured, Kind, SnapTrak, SnapTrakError, threads};
 use snaptrak::ErrorCode;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -41,7 +41,8 @@ pub struct Recorded {
     pub pieces: u32,
 }
 
-/// A recording that goes on. Freed without an end, it ends with what it has.
+/// A recording that goes on. Freed without an end, it ends with what it has, and so does `SnapTrak::shutdown`: after that it
+/// refuses what comes with the code `cancelled`.
 ///
 /// Its methods block for as long as a disk takes, so they are not for the main thread. While no bytes come, call
 /// `Recording::tick` when `Recording::next_tick_ms` says.
@@ -114,17 +115,19 @@ impl Recording {
 
     /// Ends the recording: durable when this returns.
     pub fn finish(&self) -> Result<Recorded, SnapTrakError> {
-        let recorded = self.take()?.finish()?;
-        Ok(Recorded {
-            ended_because: recorded.ended_because.as_str().to_owned(),
-            pieces: recorded.pieces,
-            captured: recorded.captured.into(),
+        threads::here(|| {
+            let recorded = self.take()?.finish()?;
+            Ok(Recorded {
+                ended_because: recorded.ended_because.as_str().to_owned(),
+                pieces: recorded.pieces,
+                captured: recorded.captured.into(),
+            })
         })
     }
 
     /// Takes the recording back: nothing of it remains on this device or in the queue.
     pub fn discard(&self) -> Result<(), SnapTrakError> {
-        Ok(self.take()?.cancel()?)
+        threads::here(|| Ok(self.take()?.cancel()?))
     }
 }
 
@@ -137,7 +140,7 @@ impl Recording {
         &self,
         work: impl FnOnce(&mut snaptrak::Recording) -> Result<T, SnapTrakError>,
     ) -> Result<T, SnapTrakError> {
-        work(self.slot().as_mut().ok_or_else(ended)?)
+        threads::here(|| work(self.slot().as_mut().ok_or_else(ended)?))
     }
 
     fn take(&self) -> Result<snaptrak::Recording, SnapTrakError> {

@@ -1,7 +1,10 @@
 //! Bringing a store back.
 
-use crate::{Config, KeyStore, ProgressListener, SnapTrakError, progress, snaptrak::platform, threads::Threads};
-use snaptrak::Secret;
+use crate::{
+    Cancellation, Config, KeyStore, ProgressListener, SnapTrakError, cancellation::Waiting, progress,
+    snaptrak::platform, threads::Threads,
+};
+use snaptrak::{CancelToken, Secret};
 use std::{path::PathBuf, sync::Arc};
 
 /// What was recovered, and what could not be read.
@@ -28,43 +31,40 @@ pub struct Unreadable {
 
 /// Makes a new store in the configuration's folder of everything in `from` that can still be read, whatever became of the
 /// database; `from` is never changed. Where its keyset does not open, `recovery_key` is the text of the organisation's private
-/// key file.
-#[uniffi::export(default(recovery_key = None, progress = None))]
+/// key file. Broken off (`cancelled`), the same call goes on.
+#[uniffi::export(default(recovery_key = None, progress = None, cancellation = None))]
 pub async fn recover(
     from: String,
     config: Config,
     key_store: Arc<dyn KeyStore>,
     recovery_key: Option<String>,
     progress: Option<Arc<dyn ProgressListener>>,
+    cancellation: Option<Arc<Cancellation>>,
 ) -> Result<RecoverReport, SnapTrakError> {
-    let recovery_key = recovery_key.map(|text| Secret::new(text.into_bytes()));
-    let work = move || {
-        let (config, platform) = (config.into(), platform(key_store, None)?);
-        let progress = progress::Adapted::new(progress);
-        let from = PathBuf::from(from);
-        let report = snaptrak::SnapTrak::recover(&from, &config, &platform, recovery_key.as_ref(), &progress)?;
-        Ok(report.into())
+    let (from, key) = (PathBuf::from(from), recovery_key.map(|text| Secret::new(text.into_bytes())));
+    let work = move |token: &CancelToken| {
+        let (config, platform, told) = (config.into(), platform(key_store, None)?, progress::Adapted::new(progress));
+        Ok(snaptrak::SnapTrak::recover_until(&from, &config, &platform, key.as_ref(), &told, token)?.into())
     };
-    Threads::new()?.run(work).await
+    Waiting::for_call(cancellation).run(&Threads::new()?, work).await
 }
 
 /// The same in place, for what `open` answers with `damaged` or `keys_lost`: the folder is renamed and stays, and a new store takes
 /// its place.
-#[uniffi::export(default(recovery_key = None, progress = None))]
+#[uniffi::export(default(recovery_key = None, progress = None, cancellation = None))]
 pub async fn quarantine_and_recover(
     config: Config,
     key_store: Arc<dyn KeyStore>,
     recovery_key: Option<String>,
     progress: Option<Arc<dyn ProgressListener>>,
+    cancellation: Option<Arc<Cancellation>>,
 ) -> Result<RecoverReport, SnapTrakError> {
-    let recovery_key = recovery_key.map(|text| Secret::new(text.into_bytes()));
-    let work = move || {
-        let (config, platform) = (config.into(), platform(key_store, None)?);
-        let progress = progress::Adapted::new(progress);
-        let report = snaptrak::SnapTrak::quarantine_and_recover(&config, &platform, recovery_key.as_ref(), &progress)?;
-        Ok(report.into())
+    let key = recovery_key.map(|text| Secret::new(text.into_bytes()));
+    let work = move |token: &CancelToken| {
+        let (config, platform, told) = (config.into(), platform(key_store, None)?, progress::Adapted::new(progress));
+        Ok(snaptrak::SnapTrak::quarantine_and_recover_until(&config, &platform, key.as_ref(), &told, token)?.into())
     };
-    Threads::new()?.run(work).await
+    Waiting::for_call(cancellation).run(&Threads::new()?, work).await
 }
 
 impl From<snaptrak::RecoverReport> for RecoverReport {

@@ -1,7 +1,12 @@
 //! The instance: opening, closing, keys.
 
-use crate::{Config, KeyStore, Signer, SnapTrakError, key_store, signer, threads::Threads};
-use snaptrak::{Error, Platform};
+use crate::{
+    Config, KeyStore, Signer, SnapTrakError,
+    cancellation::Waiting,
+    key_store, signer,
+    threads::{self, Threads},
+};
+use snaptrak::{CancelToken, Error, Platform};
 use std::sync::Arc;
 
 /// The SDK on one store. Two instances on two stores live side by side.
@@ -49,10 +54,12 @@ impl SnapTrak {
         Self::begin(snaptrak::SnapTrak::open, config, key_store, signer).await
     }
 
-    /// Ends the work in progress, writes down what is only in memory and frees the store. Calls that come later are refused with
-    /// the code `cancelled`.
+    /// Ends the work in progress, writes down what is only in memory and frees the store. What waits for the server is broken off,
+    /// recordings that go on end with what they have. Calls that come later, of a recording too, are refused with the code
+    /// `cancelled`; shutting down twice is no error.
     pub async fn shutdown(&self) -> Result<(), SnapTrakError> {
-        self.run(|core| Ok(core.clone().close()?)).await
+        let core = self.core.clone();
+        self.threads.run_last(move || Ok(core.close()?)).await
     }
 
     /// Brings the keys of the viewing class while the person is there. Without it each view asks for itself.
@@ -62,8 +69,10 @@ impl SnapTrak {
 
     /// Forgets the keys of the viewing class, as when the app locks itself.
     pub fn lock(&self) -> Result<(), SnapTrakError> {
-        self.core.lock();
-        Ok(())
+        threads::here(|| {
+            self.core.lock();
+            Ok(())
+        })
     }
 
     /// Gives the store new keys, while captures go on. No sealed byte of media is written again.
@@ -97,6 +106,16 @@ impl SnapTrak {
     ) -> Result<T, SnapTrakError> {
         let core = self.core.clone();
         self.threads.run(move || work(&core)).await
+    }
+
+    /// The same for `work` that can be broken off: by `waiting`'s token, or because nobody waits for the answer any more.
+    pub(crate) async fn run_until<T: Send + 'static>(
+        &self,
+        waiting: Waiting,
+        work: impl FnOnce(&snaptrak::SnapTrak, &CancelToken) -> Result<T, SnapTrakError> + Send + 'static,
+    ) -> Result<T, SnapTrakError> {
+        let core = self.core.clone();
+        waiting.run(&self.threads, move |token| work(&core, token)).await
     }
 }
 

@@ -50,11 +50,10 @@ impl SnapTrak {
         let Budget { time_ms, bytes } = budget.unwrap_or_default();
         let budget = snaptrak::Budget { time_ms, bytes };
         let waiting = Waiting::for_call(cancellation);
-        let token = waiting.token();
-        let report =
-            self.run(move |core| Ok(core.sync_until(budget, &progress::Adapted::new(progress), &token)?.into())).await;
-        waiting.answered();
-        report
+        self.run_until(waiting, move |core, token| {
+            Ok(core.sync_until(budget, &progress::Adapted::new(progress), token)?.into())
+        })
+        .await
     }
 }
 

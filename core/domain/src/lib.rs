@@ -3,6 +3,7 @@
 
 pub mod asset;
 pub mod backoff;
+pub mod cancel;
 pub mod capture;
 pub mod clock;
 pub mod digest;
@@ -29,6 +30,7 @@ pub mod step_event;
 pub mod transport;
 
 pub use asset::{AssetState, Rendition};
+pub use cancel::{CancelToken, OnCancel};
 pub use capture::{CaptureMetadata, EndedBecause, Kind, Location, Orientation};
 pub use clock::{BootId, Clock, Instant, MonotonicMs, UnixMs, WallTime};
 pub use digest::Sha256Digest;

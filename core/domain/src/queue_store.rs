@@ -29,6 +29,9 @@ pub enum QueueError {
         /// What was looked for.
         what: &'static str,
     },
+    /// The store was closed: whoever still works on it ends.
+    #[error("the store is closed")]
+    Closed,
     /// Anything else that the file system or the database said.
     #[error("the store cannot be used now: {detail}")]
     Unavailable {

@@ -3,11 +3,12 @@
 
 use crate::{
     Error, ErrorCode, SnapTrak,
+    calls::Call,
     platform::stopwatch_ms,
     progress::{Phase, Progress, ProgressEvent},
 };
 use snaptrak_domain::{
-    Rendition, StepKind, StepState,
+    CancelToken, Rendition, StepKind, StepState,
     engine::Accelerator,
     outcome::Outcome,
     queue_store::{AttemptEnd, QueueStore, ReadyStep},
@@ -64,6 +65,19 @@ impl SnapTrak {
     /// with a reason and never holds up the others; a missing engine or model is an error, everything goes on waiting, and the
     /// thumbnails were made all the same.
     pub fn analyse(&self, options: &AnalyseOptions, progress: &dyn Progress) -> Result<AnalyseReport, Error> {
+        self.analyse_until(options, progress, &CancelToken::new())
+    }
+
+    /// As [`SnapTrak::analyse`], and ends early (`Cancelled`) when another thread cancels the token: the picture that is being
+    /// looked at is finished, what was understood is kept, and the next call goes on.
+    pub fn analyse_until(
+        &self,
+        options: &AnalyseOptions,
+        progress: &dyn Progress,
+        cancel: &CancelToken,
+    ) -> Result<AnalyseReport, Error> {
+        let call = &self.inner.calls.begin(cancel)?;
+        call.go_on()?;
         let store = &self.inner.store;
         store.revive(StepKind::Analyse, MISSING_ON_THE_DEVICE, self.inner.platform.clock.now())?;
         let limit = options.limit.unwrap_or(u64::MAX);
@@ -71,15 +85,15 @@ impl SnapTrak {
         let mut report = AnalyseReport::default();
         if total > 0 {
             match self.analyser(options) {
-                Ok(mut analyser) => self.analyse_all(&mut analyser, total, &mut report, progress)?,
+                Ok(mut analyser) => self.analyse_all(&mut analyser, total, &mut report, progress, call)?,
                 Err(error) => {
-                    self.make_thumbnails(Analysis::Settled, limit)?;
-                    self.make_thumbnails(Analysis::Waiting, limit)?;
+                    self.make_thumbnails(Analysis::Settled, limit, call)?;
+                    self.make_thumbnails(Analysis::Waiting, limit, call)?;
                     return Err(error);
                 }
             }
         }
-        report.thumbnails += self.make_thumbnails(Analysis::Settled, limit)?;
+        report.thumbnails += self.make_thumbnails(Analysis::Settled, limit, call)?;
         report.left = store.count_waiting(StepKind::Analyse)?;
         Ok(report)
     }
@@ -90,6 +104,7 @@ impl SnapTrak {
         total: u64,
         report: &mut AnalyseReport,
         progress: &dyn Progress,
+        call: &Call<'_>,
     ) -> Result<(), Error> {
         let store = &self.inner.store;
         // A step that fails for now may be ready again at once; this call tries each only once.
@@ -102,6 +117,7 @@ impl SnapTrak {
             }
             let left = usize::try_from(total).unwrap_or(usize::MAX) - tried.len();
             for step in steps.into_iter().take(left.min(BATCH)) {
+                call.go_on()?;
                 tried.insert(step.step_id);
                 match self.analyse_one(analyser, &step, &mut report.thumbnails)? {
                     StepState::Done => report.analysed += 1,

@@ -1,8 +1,8 @@
 //! Signing up, in and out: who this device works for.
 
 use crate::{Error, SnapTrak};
-use snaptrak_domain::{AccountId, DeviceId, OrganisationId, Secret, Sha256Digest};
-use snaptrak_sync::{CancelToken, Device, EnrolRequest};
+use snaptrak_domain::{AccountId, CancelToken, DeviceId, OrganisationId, Secret, Sha256Digest};
+use snaptrak_sync::{Device, EnrolRequest};
 
 /// A new account.
 #[derive(Debug, Clone)]
@@ -52,7 +52,8 @@ impl SnapTrak {
     pub fn sign_up(&self, request: SignUp) -> Result<Enrolled, Error> {
         let SignUp { server, email, password, name, trust_root } = request;
         let request = EnrolRequest { server, email, password, name, trust_root, device: self.device()? };
-        let enrolled = self.sync_client()?.sign_up(&request, &CancelToken::new())?;
+        let call = self.inner.calls.begin(&CancelToken::new())?;
+        let enrolled = self.sync_client()?.sign_up(&request, call.token())?;
         self.enrolled(enrolled)
     }
 
@@ -60,13 +61,15 @@ impl SnapTrak {
     pub fn sign_in(&self, request: SignIn) -> Result<Enrolled, Error> {
         let SignIn { server, email, password, trust_root } = request;
         let request = EnrolRequest { server, email, password, name: None, trust_root, device: self.device()? };
-        let enrolled = self.sync_client()?.sign_in(&request, &CancelToken::new())?;
+        let call = self.inner.calls.begin(&CancelToken::new())?;
+        let enrolled = self.sync_client()?.sign_in(&request, call.token())?;
         self.enrolled(enrolled)
     }
 
     /// Ends the session. The enrolment and everything captured stay.
     pub fn sign_out(&self) -> Result<(), Error> {
-        Ok(self.sync_client()?.sign_out(&CancelToken::new())?)
+        let call = self.inner.calls.begin(&CancelToken::new())?;
+        Ok(self.sync_client()?.sign_out(call.token())?)
     }
 
     fn device(&self) -> Result<Device, Error> {

@@ -4,8 +4,8 @@ use crate::{
     Error, SnapTrak,
     progress::{Phase, Progress, ProgressEvent},
 };
-use snaptrak_domain::{AssetState, CaptureId, ReasonCode, Rendition, StepKind};
-use snaptrak_sync::{CancelToken, FetchProgress};
+use snaptrak_domain::{AssetState, CancelToken, CaptureId, ReasonCode, Rendition, StepKind};
+use snaptrak_sync::FetchProgress;
 
 /// What a fetch brought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +37,7 @@ impl SnapTrak {
         cancel: &CancelToken,
     ) -> Result<FetchReport, Error> {
         let store = &self.inner.store;
+        let call = self.inner.calls.begin(cancel)?;
         let asset_id = store.asset_of(id, Rendition::Original)?;
         let watch = |done: FetchProgress| {
             progress.update(ProgressEvent {
@@ -47,7 +48,7 @@ impl SnapTrak {
                 bytes_total: done.bytes_total,
             });
         };
-        let fetched = self.sync_client()?.fetch(store, asset_id, cancel, &watch)?;
+        let fetched = self.sync_client()?.fetch(store, asset_id, call.token(), &watch)?;
         if fetched.pieces > 0 {
             // What was purged before it was analysed can be analysed now.
             store.revive(StepKind::Analyse, &[ReasonCode::Purged], self.inner.platform.clock.now())?;

@@ -24,7 +24,7 @@ impl From<StoreError> for Error {
             StoreError::Refused { code: "empty" } => C::EmptyFile,
             StoreError::Refused { .. } => C::InvalidArgument,
             StoreError::Source { .. } => C::Unreadable,
-            StoreError::Closed => C::Cancelled,
+            StoreError::Closed | StoreError::Cancelled => C::Cancelled,
             StoreError::NoCipher
             | StoreError::Random(_)
             | StoreError::Seal { .. }
@@ -47,6 +47,7 @@ impl From<QueueError> for Error {
             QueueError::Damaged { .. } => C::Damaged,
             QueueError::NeedsUser => C::NeedsUser,
             QueueError::Missing { .. } => C::NotFound,
+            QueueError::Closed => C::Cancelled,
             QueueError::Unavailable { .. } => C::Internal,
         };
         Self::new(code, error.to_string())

@@ -3,6 +3,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod analyse;
+mod calls;
 mod capture;
 mod config;
 mod enrol;
@@ -45,13 +46,13 @@ pub use sync::{Budget, StoppedBecause, SyncReport};
 pub use verify::{VerifyFailure, VerifyReport};
 
 pub use snaptrak_domain::{
-    AccountId, AssetId, AssetState, BootId, CaptureId, CaptureMetadata, Clock, DeviceId, Disk, EndedBecause, Finding,
-    FindingBox, KeptCode, KeyClass, KeyStore, KeyStoreError, Kind, Location, MonotonicMs, OrganisationId, PieceState,
-    Random, RandomError, Reason, ReasonCode, Rendition, Secret, Sha256Digest, Signer, SignerError, StageMs, StepKind,
-    StepState, Task, UnixMs, WallTime, capture::CaptureSummary, engine::Accelerator, key_store::WrappedKeys,
+    AccountId, AssetId, AssetState, BootId, CancelToken, CaptureId, CaptureMetadata, Clock, DeviceId, Disk,
+    EndedBecause, Finding, FindingBox, KeptCode, KeyClass, KeyStore, KeyStoreError, Kind, Location, MonotonicMs,
+    OrganisationId, PieceState, Random, RandomError, Reason, ReasonCode, Rendition, Secret, Sha256Digest, Signer,
+    SignerError, StageMs, StepKind, StepState, Task, UnixMs, WallTime, capture::CaptureSummary, engine::Accelerator,
+    key_store::WrappedKeys,
 };
 pub use snaptrak_store::{
     AssetDetail, CaptureDetail, Captured, Page, ParkedStep, PieceDetail, PieceDone, RecordOptions, Recorded,
     StepDetail, StoreStatus, SystemDisk, Why,
 };
-pub use snaptrak_sync::CancelToken;

@@ -5,7 +5,7 @@ use crate::{
     progress::{Phase, Progress, ProgressEvent},
     snaptrak::{not_created, surroundings},
 };
-use snaptrak_domain::{Secret, Sha256Digest, UnixMs, queue_store::Recipient};
+use snaptrak_domain::{CancelToken, Secret, Sha256Digest, UnixMs, queue_store::Recipient};
 use snaptrak_seal::{RecipientPrivateKey, TrustAnchor, accept_trust_bundle};
 use snaptrak_store::{InPlace, Recovery, Store, StoreError};
 use std::{
@@ -30,6 +30,18 @@ impl SnapTrak {
         recovery_key: Option<&Secret>,
         progress: &dyn Progress,
     ) -> Result<RecoverReport, Error> {
+        Self::recover_until(from, config, platform, recovery_key, progress, &CancelToken::new())
+    }
+
+    /// As [`SnapTrak::recover`], and ends early (`Cancelled`) when another thread cancels the token; the same call goes on.
+    pub fn recover_until(
+        from: &Path,
+        config: &Config,
+        platform: &Platform,
+        recovery_key: Option<&Secret>,
+        progress: &dyn Progress,
+        cancel: &CancelToken,
+    ) -> Result<RecoverReport, Error> {
         config.validate()?;
         let recovery = Recovery {
             from,
@@ -38,6 +50,7 @@ impl SnapTrak {
             without_keys: false,
             recipients: &recipients,
             progress: &|done, total| tell(progress, done, total),
+            cancel,
         };
         let recovered = Store::recover(&recovery, surroundings(config, platform));
         finish(recovered.map_err(|error| not_recovered(error, &config.store, recovery_key.is_some()))?)
@@ -53,12 +66,25 @@ impl SnapTrak {
         recovery_key: Option<&Secret>,
         progress: &dyn Progress,
     ) -> Result<RecoverReport, Error> {
+        Self::quarantine_and_recover_until(config, platform, recovery_key, progress, &CancelToken::new())
+    }
+
+    /// As [`SnapTrak::quarantine_and_recover`], and ends early (`Cancelled`) when another thread cancels the token; the same call
+    /// goes on.
+    pub fn quarantine_and_recover_until(
+        config: &Config,
+        platform: &Platform,
+        recovery_key: Option<&Secret>,
+        progress: &dyn Progress,
+        cancel: &CancelToken,
+    ) -> Result<RecoverReport, Error> {
         config.validate()?;
         let in_place = InPlace {
             folder: &config.store,
             recovery_key: recovery_key.map(private_key).transpose()?,
             recipients: &recipients,
             progress: &|done, total| tell(progress, done, total),
+            cancel,
         };
         let recovered = Store::quarantine_and_recover(&in_place, surroundings(config, platform));
         finish(recovered.map_err(|error| not_recovered(error, &config.store, recovery_key.is_some()))?)

@@ -1,7 +1,7 @@
 //! One instance: a store, the platform it stands on, and what is loaded on demand. No global state: two instances on two
 //! stores live side by side.
 
-use crate::{Config, Error, ErrorCode, Platform};
+use crate::{Config, Error, ErrorCode, Platform, calls::Calls, record::Recordings};
 use snaptrak_domain::{ReasonCode, StepKind};
 use snaptrak_store::{Store, StoreError, Surroundings};
 use snaptrak_sync::SyncClient;
@@ -29,6 +29,8 @@ pub(crate) struct Inner {
     pub(crate) config: Config,
     pub(crate) platform: Platform,
     pub(crate) store: Store,
+    pub(crate) calls: Calls,
+    pub(crate) recordings: Recordings,
     pub(crate) sync_client: Mutex<Option<Arc<SyncClient>>>,
 }
 
@@ -50,15 +52,26 @@ impl SnapTrak {
     }
 
     fn over(config: Config, platform: Platform, store: Store) -> Result<Self, Error> {
-        let instance = Self { inner: Arc::new(Inner { config, platform, store, sync_client: Mutex::new(None) }) };
+        let inner = Inner {
+            config,
+            platform,
+            store,
+            calls: Calls::default(),
+            recordings: Recordings::default(),
+            sync_client: Mutex::new(None),
+        };
+        let instance = Self { inner: Arc::new(inner) };
         // Captures made from now on are wrapped for the organisation at once, if one is known.
         instance.use_recipients_of_stored_trust()?;
         Ok(instance)
     }
 
-    /// Ends the work in progress, writes down what is only in memory and frees the store. Dropping the last clone does the
-    /// same without an answer.
+    /// Ends the work in progress, writes down what is only in memory and frees the store. Calls that wait for the server are broken
+    /// off, recordings that go on end with what they have, and every later call of any clone is refused (`Cancelled`). Dropping the
+    /// last clone does the same without an answer, once nothing runs and no recording goes on.
     pub fn close(self) -> Result<(), Error> {
+        self.inner.calls.close();
+        self.inner.recordings.close();
         // The client holds a handle of the store; it goes first.
         self.inner.sync_client.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
         Ok(self.inner.store.clone().close()?)
@@ -109,14 +122,6 @@ impl SnapTrak {
     }
 }
 
-/// A folder that holds nothing is where a store could be; one that holds something else was named by mistake.
-fn is_absent_or_empty(folder: &Path) -> bool {
-    match folder.read_dir() {
-        Ok(mut entries) => entries.next().is_none(),
-        Err(error) => error.kind() == std::io::ErrorKind::NotFound,
-    }
-}
-
 pub(crate) fn surroundings(config: &Config, platform: &Platform) -> Surroundings {
     Surroundings {
         clock: Arc::clone(&platform.clock),
@@ -136,9 +141,9 @@ pub(crate) fn not_created(error: StoreError, folder: &Path) -> Error {
     error.into()
 }
 
-/// Nothing there is another answer than something else there.
+/// Nothing there, or what a creation left that was broken off, is another answer than something else there.
 fn not_opened(error: StoreError, folder: &Path) -> Error {
-    if matches!(error, StoreError::NotAStore) && is_absent_or_empty(folder) {
+    if matches!(error, StoreError::NotAStore) && Store::is_nothing_yet(folder) {
         return Error::new(ErrorCode::NoStore, "there is no store in this folder");
     }
     error.into()

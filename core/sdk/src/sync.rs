@@ -4,9 +4,10 @@ use crate::{
     Error, ErrorCode, SnapTrak,
     progress::{Phase, Progress, ProgressEvent},
 };
+use snaptrak_domain::CancelToken;
 use snaptrak_store::StoreError;
 use snaptrak_sync::{
-    CancelToken, ReqwestTransport, SyncClient, SyncObserver, SyncParts, SyncPhase, SyncProgress, TransportSettings,
+    ReqwestTransport, SyncClient, SyncObserver, SyncParts, SyncPhase, SyncProgress, TransportSettings,
 };
 use std::sync::Arc;
 
@@ -39,8 +40,10 @@ impl SnapTrak {
     ) -> Result<SyncReport, Error> {
         let granted =
             snaptrak_sync::Budget { time_ms: budget.time_ms, bytes: budget.bytes, ..snaptrak_sync::Budget::default() };
+        let call = self.inner.calls.begin(cancel)?;
         let broken_off = self.inner.store.close_broken_off();
-        let mut report = self.sync_client()?.run_window(&granted, cancel, &Watched(progress))?;
+        self.sign_what_waits();
+        let mut report = self.sync_client()?.run_window(&granted, call.token(), &Watched(progress))?;
         match broken_off {
             Ok(()) => {}
             // The window knows nothing of it: all that is left to it is a recording without an end.
@@ -55,6 +58,14 @@ impl SnapTrak {
             self.keep_quota_after_sync();
         }
         Ok(report)
+    }
+
+    /// Asks the signer for a batch of what waits for it, so that an envelope which left without its signature goes again in this
+    /// window, and nothing stays unsigned because it does not leave.
+    fn sign_what_waits(&self) {
+        if let Err(error) = self.inner.store.sign_pending_while(|| false) {
+            tracing::warn!(%error, "receipts wait for their signatures");
+        }
     }
 
     /// The client of this instance, made when it is first needed: an app that only captures starts no network thread.

@@ -4,7 +4,7 @@
 //! Owns when a thumbnail is made and what becomes of one that cannot be. Nothing here needs an engine or a model. A thumbnail
 //! that cannot be made is never parked: its step is settled with the reason, which [`SnapTrak::show`] gives.
 
-use crate::{Error, ErrorCode, SnapTrak, analyse::reader_reason};
+use crate::{Error, ErrorCode, SnapTrak, analyse::reader_reason, calls::Call};
 use snaptrak_domain::{AssetState, CaptureId, Kind, PieceState, Reason, ReasonCode, Rendition, StepKind, StepState};
 use snaptrak_store::{Analysis, AssetDetail, CaptureDetail, StoreError};
 
@@ -62,7 +62,7 @@ impl SnapTrak {
 
     /// Makes the thumbnails that are still to be made of captures whose analysis has settled, or of the others, at most
     /// `limit`; how many were made.
-    pub(crate) fn make_thumbnails(&self, analysis: Analysis, limit: u64) -> Result<u64, Error> {
+    pub(crate) fn make_thumbnails(&self, analysis: Analysis, limit: u64, call: &Call<'_>) -> Result<u64, Error> {
         let (mut made, mut tried, mut last) = (0, 0, 0);
         loop {
             let waiting = self.inner.store.waiting_thumbnails(analysis, last, BATCH)?;
@@ -73,6 +73,7 @@ impl SnapTrak {
                 if tried == limit {
                     return Ok(made);
                 }
+                call.go_on()?;
                 (tried, last) = (tried + 1, one.step_id);
                 made += u64::from(self.make_thumbnail(one.capture_id)?);
             }

@@ -41,9 +41,14 @@ pub struct VerifyFailure {
 }
 
 impl SnapTrak {
-    /// Checks every receipt offline. What is not yet signed or countersigned is counted, not a failure.
+    /// Checks every receipt offline, after asking the signer for those that wait for it. What is not yet signed or countersigned is
+    /// counted, not a failure.
     pub fn verify(&self) -> Result<VerifyReport, Error> {
         let store = &self.inner.store;
+        // Looking needs no room on the disk and no signer.
+        if let Err(error) = store.sign_pending() {
+            tracing::warn!(%error, "receipts wait for their signatures");
+        }
         let device_keys = store.device_keys()?;
         let trusted = self.stored_trust()?;
         let mut report = VerifyReport::default();

@@ -92,6 +92,27 @@ fn nothing_to_do_and_nobody_enrolled_are_answers() {
 }
 
 #[test]
+fn where_a_creation_was_broken_off_there_is_no_store_yet() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    let opened = || SnapTrak::open(Config::new(&path), platform(1)).err().map(|error| error.code());
+    assert_eq!(opened(), Some(ErrorCode::NoStore));
+    create(&path).close().unwrap();
+    std::fs::remove_file(path.join("store.json")).unwrap();
+    assert_eq!(opened(), Some(ErrorCode::NotAStore), "something of a store is there, and it is for a recovery");
+    // As a kill leaves it: all may be there but what makes the folder a store.
+    std::fs::write(path.join("creating"), b"").unwrap();
+    assert_eq!(opened(), Some(ErrorCode::NoStore));
+    create(&path).close().unwrap();
+    assert_eq!(opened(), None);
+    let other = folder.path().join("other");
+    std::fs::create_dir(&other).unwrap();
+    std::fs::write(other.join("letter.txt"), b"x").unwrap();
+    let told = SnapTrak::open(Config::new(&other), platform(1)).err().unwrap().code();
+    assert_eq!(told, ErrorCode::NotAStore);
+}
+
+#[test]
 fn bad_requests_are_refused_before_anything_happens() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store");

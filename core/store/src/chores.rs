@@ -86,17 +86,17 @@ impl Chores for StoreChores {
     }
 }
 
-/// Signs receipts.
+/// Signs receipts with the keyset's own key.
 pub(crate) struct Sign(pub(crate) Arc<Keys>);
 
 impl Chore for Sign {
     fn run(&mut self, side: &mut WriteSide) -> Result<bool, StoreError> {
-        // A hardware signer takes its time, and the writer must not wait for it: `Store::sign_pending` does, on a caller's
-        // thread.
-        if self.0.signer.is_hardware() {
+        // A platform's signer takes its time and may ask a person, whatever it says of its hardware; the writer must not wait for
+        // it. `Store::sign_pending` does, on a caller's thread.
+        if !self.0.signs_by_itself {
             return Ok(false);
         }
-        Ok(receipts::sign_batch(side, self.0.signer.as_ref())? == receipts::BATCH_MAX)
+        receipts::sign_batch(side, self.0.signer.as_ref())
     }
 }
 

@@ -30,6 +30,13 @@ impl Store {
         }
         Self::open_locked(layout, surroundings, lock)
     }
+
+    /// Whether nothing of a store is in `folder`, nor anything else: it is absent or empty, or a creation was broken off in it before
+    /// there was a store. [`Store::create`] makes one there.
+    pub fn is_nothing_yet(folder: &Path) -> bool {
+        let layout = Layout::new(folder);
+        refuse_other_content(&layout, &layout.creating()).is_ok()
+    }
 }
 
 /// Makes the folders of a store under its lock, or finds them where `marker` says that this was begun before. The marker

@@ -230,7 +230,7 @@ impl Store {
         Ok(bytes)
     }
 
-    /// The signed receipt, signing what waits if it must; `None` while the asset has no receipt or the signer cannot sign.
+    /// The signed receipt, signing it if it must; `None` while the asset has no receipt or the signer does not sign.
     fn device_receipt(&self, asset_id: AssetId) -> Result<Option<Vec<u8>>, StoreError> {
         let read = || {
             self.read(|connection| {
@@ -242,7 +242,7 @@ impl Store {
             None => Ok(None),
             Some(Some(signed)) => Ok(Some(signed)),
             Some(None) => {
-                self.sign_pending()?;
+                self.sign_for_leaving(asset_id)?;
                 Ok(read()?.flatten())
             }
         }

@@ -77,6 +77,9 @@ pub enum StoreError {
     /// The library was built without encryption: nothing is opened or written.
     #[error("this build has no database encryption")]
     NoCipher,
+    /// Somebody broke it off; nothing is half done that the same call does not go on from.
+    #[error("it was broken off")]
+    Cancelled,
     /// The store was closed.
     #[error("the store is closed")]
     Closed,
@@ -157,6 +160,7 @@ impl From<StoreError> for QueueError {
             StoreError::KeysetDamaged => Self::Damaged { detail: "keyset".to_owned() },
             StoreError::NeedsUser | StoreError::WrongKey | StoreError::NotYet => Self::NeedsUser,
             StoreError::Missing { what } => Self::Missing { what },
+            StoreError::Closed => Self::Closed,
             StoreError::InUse
             | StoreError::NotAStore
             | StoreError::NotEmpty
@@ -167,7 +171,7 @@ impl From<StoreError> for QueueError {
             | StoreError::Refused { .. }
             | StoreError::Source { .. }
             | StoreError::NoCipher
-            | StoreError::Closed
+            | StoreError::Cancelled
             | StoreError::Random(_)
             | StoreError::Seal { .. }
             | StoreError::Io { .. }

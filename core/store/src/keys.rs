@@ -61,6 +61,8 @@ pub(crate) struct Keys {
     /// Replaced when the media key is rotated.
     media_public: RwLock<Arc<RecipientPublicKey>>,
     pub(crate) signer: Arc<dyn Signer>,
+    /// The signer is the keyset's own: it asks nobody, and takes no longer than any computation.
+    pub(crate) signs_by_itself: bool,
     viewing: Mutex<Option<Arc<Vec<RecipientPrivateKey>>>>,
     recent: Mutex<VecDeque<(AssetId, DataKey)>>,
     /// Of recordings that go on, however many captures are made beside them.
@@ -70,6 +72,7 @@ pub(crate) struct Keys {
 impl Keys {
     /// Takes the background keys; `signer` is the platform's, if it has one.
     pub(crate) fn new(background: &Keyset, signer: Option<Arc<dyn Signer>>) -> Result<Self, StoreError> {
+        let signs_by_itself = signer.is_none();
         let signer = match signer {
             Some(signer) => signer,
             None => {
@@ -86,6 +89,7 @@ impl Keys {
                     .map_err(|_| StoreError::KeysetDamaged)?,
             )),
             signer,
+            signs_by_itself,
             viewing: Mutex::new(None),
             recent: Mutex::new(VecDeque::new()),
             recording: Mutex::new(BTreeMap::new()),

@@ -1,19 +1,19 @@
 //! The crate's one object: it holds the parts that a host gives and lends them to one operation at a time.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::Arc;
 
 use snaptrak_domain::fetch_store::FetchStore;
 use snaptrak_domain::queue_store::QueueStore;
-use snaptrak_domain::transport::Transport;
-use snaptrak_domain::{AssetId, Clock, Random};
+use snaptrak_domain::transport::{TransferError, Transport};
+use snaptrak_domain::{AssetId, CancelToken, Clock, Random};
 
-use crate::cancel::CancelToken;
 use crate::enrol::{self, EnrolRequest, Enrolled};
 use crate::error::SyncError;
 use crate::fetch::{self, FetchProgress, Fetched};
 use crate::line::{Pace, RealPace};
 use crate::observer::SyncObserver;
 use crate::report::{Budget, SyncReport};
+use crate::turn::{NoTurn, Turns};
 use crate::window;
 
 /// What sync needs of its surroundings.
@@ -29,24 +29,25 @@ pub struct SyncParts {
     pub random: Arc<dyn Random>,
 }
 
-/// Brings captures to the API. Every call blocks its thread until it is done; windows and sign-ins exclude each other.
+/// Brings captures to the API. Every call blocks its thread until it is done; windows and sign-ins exclude each other. One that
+/// was cancelled is waited for until it has let go.
 pub struct SyncClient {
     pub(crate) parts: SyncParts,
     pub(crate) pace: Arc<dyn Pace>,
-    /// Held by whoever talks to the server: two windows would send everything twice.
-    busy: Mutex<()>,
+    /// Taken by whoever talks to the server: two windows would send everything twice.
+    turns: Turns,
 }
 
 impl SyncClient {
     /// A client of these parts. Nothing runs until it is asked to.
     #[must_use]
     pub fn new(parts: SyncParts) -> Self {
-        Self { parts, pace: Arc::new(RealPace), busy: Mutex::new(()) }
+        Self { parts, pace: Arc::new(RealPace), turns: Turns::default() }
     }
 
     #[cfg(test)]
     pub(crate) fn with_pace(parts: SyncParts, pace: Arc<dyn Pace>) -> Self {
-        Self { parts, pace, busy: Mutex::new(()) }
+        Self { parts, pace, turns: Turns::default() }
     }
 
     /// Does the most valuable work that fits into the budget and says what is left. What could not be done of one item is in
@@ -57,8 +58,11 @@ impl SyncClient {
         cancel: &CancelToken,
         observer: &dyn SyncObserver,
     ) -> Result<SyncReport, SyncError> {
-        let _busy = self.try_lock()?;
-        window::run(self, budget, cancel, observer)
+        match self.turns.take_or_refuse(cancel) {
+            Ok(_turn) => window::run(self, budget, cancel, observer),
+            Err(NoTurn::Taken) => Err(SyncError::AlreadyRunning),
+            Err(NoTurn::Cancelled) => window::cancelled(self),
+        }
     }
 
     /// Brings the purged bytes of an asset back into the store, each piece believed by its digest alone. `watch` is told how far
@@ -70,38 +74,32 @@ impl SyncClient {
         cancel: &CancelToken,
         watch: &dyn Fn(FetchProgress),
     ) -> Result<Fetched, SyncError> {
-        let _busy = self.try_lock()?;
+        let _turn = self.turns.take_or_refuse(cancel).map_err(refused)?;
         fetch::fetch(self, store, asset_id, cancel, watch)
     }
 
     /// Creates an account, signs in and registers this device.
     pub fn sign_up(&self, request: &EnrolRequest, cancel: &CancelToken) -> Result<Enrolled, SyncError> {
-        let _busy = self.lock();
+        let _turn = self.turns.wait(cancel).map_err(refused)?;
         enrol::sign_up(self, request, cancel)
     }
 
     /// Signs in with an account that exists and registers this device.
     pub fn sign_in(&self, request: &EnrolRequest, cancel: &CancelToken) -> Result<Enrolled, SyncError> {
-        let _busy = self.lock();
+        let _turn = self.turns.wait(cancel).map_err(refused)?;
         enrol::sign_in(self, request, cancel)
     }
 
     /// Ends the session here, and at the server if it can be reached. The enrolment and everything captured stay.
     pub fn sign_out(&self, cancel: &CancelToken) -> Result<(), SyncError> {
-        let _busy = self.lock();
+        let _turn = self.turns.wait(cancel).map_err(refused)?;
         enrol::sign_out(self, cancel)
     }
+}
 
-    fn try_lock(&self) -> Result<MutexGuard<'_, ()>, SyncError> {
-        match self.busy.try_lock() {
-            Ok(guard) => Ok(guard),
-            Err(TryLockError::Poisoned(poisoned)) => Ok(poisoned.into_inner()),
-            Err(TryLockError::WouldBlock) => Err(SyncError::AlreadyRunning),
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, ()> {
-        // The lock guards nothing but the turn, so a panic under it leaves nothing half done.
-        self.busy.lock().unwrap_or_else(PoisonError::into_inner)
+fn refused(no_turn: NoTurn) -> SyncError {
+    match no_turn {
+        NoTurn::Taken => SyncError::AlreadyRunning,
+        NoTurn::Cancelled => SyncError::Transfer(TransferError::Cancelled),
     }
 }

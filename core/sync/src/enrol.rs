@@ -6,14 +6,13 @@
 //! first use. A kill in between leaves an account without this device; signing in finishes it.
 
 use snaptrak_domain::queue_store::{Enrolment, QueueStore};
-use snaptrak_domain::{AccountId, DeviceId, OrganisationId, Secret, Sha256Digest};
+use snaptrak_domain::{AccountId, CancelToken, DeviceId, OrganisationId, Secret, Sha256Digest};
 use snaptrak_seal::{AcceptedTrust, TrustAnchor, TrustError, accept_trust_bundle};
 
 use crate::api::devices::{Device, plan_register, read_register};
 use crate::api::sessions::{OpenedSession, plan_sign_in, plan_sign_out, read_session, read_sign_out};
 use crate::api::trust::{plan_fetch, read_fetch};
 use crate::api::{ApiError, Call, accounts};
-use crate::cancel::CancelToken;
 use crate::client::SyncClient;
 use crate::error::SyncError;
 use crate::line::Line;

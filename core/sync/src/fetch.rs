@@ -7,10 +7,9 @@
 use snaptrak_domain::fetch_store::{FetchStore, FetchTarget, PurgedPiece};
 use snaptrak_domain::queue_store::QueueError;
 use snaptrak_domain::transport::{IntoFile, Response, TransferError};
-use snaptrak_domain::{AssetId, AssetState};
+use snaptrak_domain::{AssetId, AssetState, CancelToken};
 
 use crate::api::{ApiError, Call, pieces};
-use crate::cancel::CancelToken;
 use crate::client::SyncClient;
 use crate::error::SyncError;
 use crate::line::Line;

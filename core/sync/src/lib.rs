@@ -3,7 +3,6 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
 pub mod api;
-mod cancel;
 mod client;
 mod countersign;
 mod enrol;
@@ -16,6 +15,7 @@ mod report;
 pub mod reqwest_transport;
 mod session;
 mod trust;
+mod turn;
 mod tus;
 mod verdict;
 mod window;
@@ -27,7 +27,6 @@ mod testing;
 
 pub use api::ApiError;
 pub use api::devices::Device;
-pub use cancel::CancelToken;
 pub use client::{SyncClient, SyncParts};
 pub use enrol::{EnrolRequest, Enrolled};
 pub use error::SyncError;

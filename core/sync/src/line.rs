@@ -8,12 +8,11 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use snaptrak_domain::transport::{
     Body, Plan, Response, TransferError, TransferEvent, TransferEvents, TransferId, Transport,
 };
-use snaptrak_domain::{Clock, MonotonicMs};
+use snaptrak_domain::{CancelToken, Clock, MonotonicMs, OnCancel};
 
 use crate::api::body_bytes;
-use crate::cancel::CancelToken;
 
-/// A wait without a deadline wakes up this often, to see a token that was cancelled before the line listened.
+/// A wait without a deadline wakes up this often, so that no lost event holds it for ever.
 const WAIT_MS_MAX: u64 = 60_000;
 
 /// What wakes the loop.
@@ -70,17 +69,13 @@ pub(crate) struct Line<'a> {
     deferred: VecDeque<TransferEvent>,
     running: HashMap<TransferId, Running>,
     cancel: &'a CancelToken,
+    /// Wakes the loop that waits.
+    _on_cancel: OnCancel,
     next_id: u64,
     /// Requests that were started.
     pub(crate) requests: u64,
     /// Body bytes that were handed to the network.
     pub(crate) bytes_sent: u64,
-}
-
-impl Drop for Line<'_> {
-    fn drop(&mut self) {
-        self.cancel.wake_with(None);
-    }
 }
 
 impl<'a> Line<'a> {
@@ -91,7 +86,9 @@ impl<'a> Line<'a> {
         cancel: &'a CancelToken,
     ) -> Self {
         let (sender, signals) = unbounded();
-        cancel.wake_with(Some(sender.clone()));
+        let wake = sender.clone();
+        // A line that is gone is awake.
+        let on_cancel = cancel.on_cancel(move || drop(wake.send(Signal::Cancelled)));
         Self {
             transport,
             clock,
@@ -101,6 +98,7 @@ impl<'a> Line<'a> {
             deferred: VecDeque::new(),
             running: HashMap::new(),
             cancel,
+            _on_cancel: on_cancel,
             next_id: 0,
             requests: 0,
             bytes_sent: 0,

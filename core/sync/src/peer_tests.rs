@@ -11,13 +11,12 @@ use snaptrak_domain::queue_store::{OutgoingPiece, PieceBytes, Upload};
 use snaptrak_domain::transport::{
     Body, Capabilities, Method, Plan, TransferError, TransferEvent, TransferEvents, TransferId, Transport,
 };
-use snaptrak_domain::{AssetId, Secret, UnixMs};
+use snaptrak_domain::{AssetId, CancelToken, Secret, UnixMs};
 use snaptrak_seal::sha256;
 use snaptrak_testkit::FakeClock;
 
 use crate::api::Call;
 use crate::api::uploads::{plan_append, plan_create, plan_standing, read_append, read_create, read_standing};
-use crate::cancel::CancelToken;
 use crate::line::{Line, RealPace};
 use crate::origin::Origin;
 use crate::reqwest_transport::{ReqwestTransport, TransportSettings};

@@ -96,7 +96,7 @@ pub(crate) fn of_queue_error(error: &QueueError) -> Option<Outcome> {
         }),
         QueueError::Missing { .. } => Some(Outcome::Refused(Reason::new(ReasonCode::LocalDamaged))),
         QueueError::NeedsUser => Some(Outcome::Refused(Reason::new(ReasonCode::NeedsUser))),
-        QueueError::Full | QueueError::Unavailable { .. } => None,
+        QueueError::Full | QueueError::Closed | QueueError::Unavailable { .. } => None,
     }
 }
 

@@ -1,7 +1,9 @@
 //! A store that can be damaged and put right again.
 
 use crate::{Flip, Outcome, truth::Truth};
-use snaptrak_domain::{Clock, Finding, Kind, Sha256Digest, StageMs, StepKind, Task, queue_store::QueueStore};
+use snaptrak_domain::{
+    CancelToken, Clock, Finding, Kind, Sha256Digest, StageMs, StepKind, Task, queue_store::QueueStore,
+};
 use snaptrak_store::{CaptureRequest, Recovery, Store, StoreError, Surroundings};
 use snaptrak_testkit::{FakeClock, FakeDisk, FixedKeyStore, SeededRandom};
 use std::{
@@ -104,6 +106,7 @@ impl Site {
             without_keys: false,
             recipients: &|_, _| Vec::new(),
             progress: &|_, _| {},
+            cancel: &CancelToken::new(),
         };
         let result = match Store::recover(&recovery, surroundings(&self.seed)) {
             Ok((store, report)) => {

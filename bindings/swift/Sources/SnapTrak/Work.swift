@@ -2,8 +2,7 @@
 ///
 /// Nothing begins before the iteration does, and each iteration is one run of the work. Cancelling the task breaks the work off:
 /// the iteration then waits for its end, which is a moment, and ends without a report. Leaving the loop breaks it off too, without
-/// waiting, so that what is called in that very moment may still be answered with ``SnapTrakError/InUse(code:detail:)``. Nothing is
-/// lost either way: the next run goes on where this one was.
+/// waiting: what is called next waits for its end instead. Nothing is lost either way: the next run goes on where this one was.
 ///
 /// ```swift
 /// for try await event in snaptrak.syncing() {
@@ -122,12 +121,54 @@ extension SnapTrak {
         try await fetching(id: id).report()
     }
 
-    /// Understands the pictures that wait, and says how far it is.
-    ///
-    /// The library cannot be told to leave a picture in the middle: what has begun when the iteration ends goes on to its end.
+    /// Understands the pictures that wait, and says how far it is. Broken off, it finishes the picture that it is looking at; what was
+    /// understood is kept, and the next run goes on.
     ///
     /// - Parameter options: Which model, and how many captures.
     public func analysing(options: AnalyseOptions? = nil) -> Work<AnalyseReport> {
-        Work { [self] listener, _ in try await analyse(options: options, progress: listener) }
+        Work { [self] in try await analyse(options: options, progress: $0, cancellation: $1) }
+    }
+
+    /// Understands the pictures that wait. Cancelling the task breaks it off after the picture that it is looking at.
+    ///
+    /// - Parameter options: Which model, and how many captures.
+    /// - Throws: ``SnapTrakError/Refused(code:detail:)`` with the code `cancelled` when it was broken off.
+    public func analyse(options: AnalyseOptions? = nil) async throws -> AnalyseReport {
+        try await analysing(options: options).report()
+    }
+
+    /// Makes a new store of everything in a folder that can still be read, and says how far it is. Broken off, the next run goes on.
+    ///
+    /// - Parameters:
+    ///   - folder: What is read; it is never changed.
+    ///   - config: Where the new store is made.
+    ///   - keyStore: The app's keys.
+    ///   - recoveryKey: The text of the organisation's private key file, for what the device's own keys do not open.
+    public static func recovering(
+        from folder: String, into config: Config, keyStore: any KeyStore, recoveryKey: String? = nil
+    ) -> Work<RecoverReport> {
+        Work { listener, cancellation in
+            try requireMatchingLibrary()
+            return try await SnapTrakGenerated.recover(
+                from: folder, config: config, keyStore: keyStore, recoveryKey: recoveryKey, progress: listener,
+                cancellation: cancellation)
+        }
+    }
+
+    /// The same in place, for what ``SnapTrak/openOrCreate(_:keyStore:signer:)`` answers with `damaged` or `keys_lost`: the folder is
+    /// renamed and stays, and a new store takes its place.
+    ///
+    /// - Parameters:
+    ///   - config: Where the store is.
+    ///   - keyStore: The app's keys.
+    ///   - recoveryKey: The text of the organisation's private key file, for what the device's own keys do not open.
+    public static func recoveringInPlace(
+        _ config: Config, keyStore: any KeyStore, recoveryKey: String? = nil
+    ) -> Work<RecoverReport> {
+        Work { listener, cancellation in
+            try requireMatchingLibrary()
+            return try await SnapTrakGenerated.quarantineAndRecover(
+                config: config, keyStore: keyStore, recoveryKey: recoveryKey, progress: listener, cancellation: cancellation)
+        }
     }
 }

@@ -42,6 +42,18 @@ pub(crate) fn send_again(
     Ok(())
 }
 
+/// The device's receipt of an asset has just been signed: an envelope that left without it goes again.
+pub(crate) fn signed(connection: &Connection, asset_id: AssetId, now: UnixMs) -> Result<(), StoreError> {
+    let left: bool = rows::only(
+        connection,
+        "SELECT EXISTS (SELECT 1 FROM asset JOIN step INDEXED BY step_of_capture ON step.capture_id = asset.capture_id
+                         WHERE asset.id = ?1 AND step.asset_id = ?1 AND step.kind = 'send_envelope' AND step.state = 'done')",
+        [asset_id.as_bytes()],
+        |row| Ok(row.get(0)?),
+    )?;
+    if left { send_again(connection, asset_id, Some(&[]), now) } else { Ok(()) }
+}
+
 /// A purged piece that the server does not hold any more is set aside, once; a piece that is here or on its way is none.
 pub(crate) fn server_lost(
     connection: &Connection,

@@ -259,6 +259,14 @@ impl Recording {
         self.store.cancel_recording(self.asset_id)
     }
 
+    /// A call on it did not come to its end (a panic): as after a failed write nothing more is taken, and what is complete is kept.
+    pub fn broke_off(&mut self) {
+        match self.life {
+            Life::GoesOn | Life::Paused => self.life = Life::Failed,
+            Life::Failed | Life::Ended => {}
+        }
+    }
+
     fn failed_if<T>(&mut self, result: Result<T, StoreError>) -> Result<T, StoreError> {
         if result.is_err() && self.life != Life::Ended {
             self.life = Life::Failed;

@@ -4,7 +4,7 @@
 //! open gets a wrap for it and is written anew; all others are the same bytes. Sealed bytes never change.
 
 use super::{
-    apply,
+    apply, go_on,
     old_keys::OldKeys,
     report::{Findings, Lacking, UnreadableCode},
     source::{AssetFolder, Source},
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{StoreError, capture_rows, layout, rows};
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
-use snaptrak_domain::{AssetId, AssetState, Random, Rendition, SealedMetadata, UnixMs};
+use snaptrak_domain::{AssetId, AssetState, CancelToken, Random, Rendition, SealedMetadata, UnixMs};
 use snaptrak_seal::{
     DataKey, Envelope, EnvelopeError, Recipient, RecipientPublicKey, SealedPiece, UntrustedEnvelope, Wrap,
     envelope::ENVELOPE_BYTES_MAX,
@@ -33,6 +33,7 @@ pub(super) struct Assets<'a> {
     pub(super) random: &'a dyn Random,
     pub(super) now: UnixMs,
     pub(super) found: &'a mut Findings,
+    pub(super) cancel: &'a CancelToken,
 }
 
 /// Folders of what is no original.
@@ -77,6 +78,7 @@ impl Assets<'_> {
         for chunk in folders.chunks(ASSETS_PER_TRANSACTION) {
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             for folder in chunk {
+                go_on(self.cancel)?;
                 if self.bring(&transaction, folder, true)? {
                     done += 1;
                     progress(done, total);
@@ -100,6 +102,7 @@ impl Assets<'_> {
         for chunk in others.folders.chunks(ASSETS_PER_TRANSACTION) {
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             for folder in chunk {
+                go_on(self.cancel)?;
                 self.bring(&transaction, folder, false)?;
                 done += 1;
                 progress(done, others.total);

@@ -14,6 +14,9 @@
 //! Pieces are hard links where both folders are on one file system: no time, no room; room is freed when both are gone. They
 //! are never written in place by anyone, so neither store can change the other's. What is still being recorded is copied.
 //!
+//! Broken off by its token, which is looked at between assets, journal files and batches of captures, a run ends as if it had been
+//! killed there; once `store.json` is written it goes on to its end.
+//!
 //! Whatever cannot be read is told with its path and a code, and keeps nothing else from coming back. A full disk is
 //! [`StoreError::Full`]; with more room the same call goes on.
 
@@ -49,7 +52,7 @@ use asset::Assets;
 use old_keys::OldKeys;
 use report::{Findings, Outcome};
 use settle::Moment;
-use snaptrak_domain::{DeviceId, Sha256Digest, StoreId, queue_store};
+use snaptrak_domain::{CancelToken, DeviceId, Sha256Digest, StoreId, queue_store};
 use snaptrak_seal::RecipientPrivateKey;
 use source::Source;
 use std::{path::Path, sync::Arc};
@@ -69,6 +72,13 @@ pub struct Recovery<'a> {
     pub recipients: &'a dyn Fn(&[u8], Sha256Digest) -> Vec<queue_store::Recipient>,
     /// Told after each asset: how many were looked at, of how many.
     pub progress: &'a dyn Fn(u64, u64),
+    /// Ends the run with [`StoreError::Cancelled`]; the same call goes on.
+    pub cancel: &'a CancelToken,
+}
+
+/// An error once the run was broken off.
+fn go_on(cancel: &CancelToken) -> Result<(), StoreError> {
+    if cancel.is_cancelled() { Err(StoreError::Cancelled) } else { Ok(()) }
 }
 
 impl Store {
@@ -78,6 +88,7 @@ impl Store {
         if let Some(outcome) = target::untold(into)? {
             return Self::tell(Self::open(into, surroundings)?, outcome, recovery);
         }
+        go_on(recovery.cancel)?;
         let source = Source::open(recovery.from)?;
         target::refuse_nested(recovery.from, into)?;
         let old_file = source.store_file(&mut found)?;
@@ -126,11 +137,12 @@ impl Run<'_> {
         let new_keys = Arc::new(Keys::new(&keysets.background, surroundings.signer.clone())?);
 
         let media = new_keys.media_public();
-        let mut assets = Assets { source, target, keys, media: &media, random, now, found: &mut found };
+        let mut assets =
+            Assets { source, target, keys, media: &media, random, now, found: &mut found, cancel: recovery.cancel };
         let others = assets.bring_originals(&mut connection, recovery.progress)?;
         let mut replayed = replay::notes(&mut assets, &mut connection)?;
         assets.bring_others(&others, &mut connection, recovery.progress)?;
-        replay::entries(source, keys, &mut found, &mut connection, &mut replayed)?;
+        replay::entries(&mut assets, &mut connection, &mut replayed)?;
 
         let device_id = match replayed.device_id().or(found.latest_device()) {
             Some(device_id) => device_id,
@@ -146,7 +158,8 @@ impl Run<'_> {
         replayed.write_to(&mut journal)?;
         replayed.take_in(&connection, &mut journal)?;
         source.name_unknown(&replayed.unknown, &mut found);
-        settle::all(&mut connection, &mut journal, &Moment { witness, now }, &replayed, &mut found)?;
+        settle::all(&mut connection, &mut journal, &Moment { witness, now }, &replayed, &mut found, recovery.cancel)?;
+        go_on(recovery.cancel)?;
         let outcome = found.outcome(keys.kept());
         let file = match old_file {
             Some(old) => StoreFile::new(old.store_id, StoreId::new(now, random)?, old.created_ms),

@@ -4,9 +4,9 @@
 //! between the two, there is no store in its place, and the next call goes on from the folder that was set aside last. What was
 //! set aside stays until someone removes it: it holds what could not be read.
 
-use super::{Recovery, old_keys::OldKeys, report::RecoverReport, source::Source, target};
+use super::{Recovery, go_on, old_keys::OldKeys, report::RecoverReport, source::Source, target};
 use crate::{Store, StoreError, Surroundings, layout};
-use snaptrak_domain::{Sha256Digest, queue_store};
+use snaptrak_domain::{CancelToken, Sha256Digest, queue_store};
 use snaptrak_seal::RecipientPrivateKey;
 use std::{
     fs,
@@ -26,6 +26,8 @@ pub struct InPlace<'a> {
     pub recipients: &'a dyn Fn(&[u8], Sha256Digest) -> Vec<queue_store::Recipient>,
     /// As in [`Recovery::progress`].
     pub progress: &'a dyn Fn(u64, u64),
+    /// As in [`Recovery::cancel`].
+    pub cancel: &'a CancelToken,
 }
 
 impl Store {
@@ -36,6 +38,7 @@ impl Store {
         in_place: &InPlace<'_>,
         surroundings: Surroundings,
     ) -> Result<(Self, RecoverReport), StoreError> {
+        go_on(in_place.cancel)?;
         let folder = in_place.folder;
         let begun = layout::Layout::new(folder).recovering().exists() || is_absent_or_empty(folder);
         let from = match quarantined(folder).last() {
@@ -50,6 +53,7 @@ impl Store {
             without_keys: true,
             recipients: in_place.recipients,
             progress: in_place.progress,
+            cancel: in_place.cancel,
         };
         Self::recover(&recovery, surroundings)
     }

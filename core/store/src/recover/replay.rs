@@ -6,6 +6,7 @@
 use super::{
     apply,
     asset::{self, Assets},
+    go_on,
     old_keys::OldKeys,
     report::{Findings, UnreadableCode},
     source::Source,
@@ -119,6 +120,7 @@ impl Replayed {
 /// Notes: a settled one is its envelope and its only piece, in one line.
 pub(super) fn notes(assets: &mut Assets<'_>, connection: &mut Connection) -> Result<Replayed, StoreError> {
     for file in assets.source.journal_files(assets.found) {
+        go_on(assets.cancel)?;
         let place = assets.source.relative(&file);
         let Some(bytes) = read(&file, &place, assets.found) else { continue };
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -186,16 +188,16 @@ fn note(
 
 /// Everything else, once every asset that is there has its rows.
 pub(super) fn entries(
-    source: &Source,
-    keys: &OldKeys,
-    found: &mut Findings,
+    assets: &mut Assets<'_>,
     connection: &mut Connection,
     replayed: &mut Replayed,
 ) -> Result<(), StoreError> {
+    let (source, keys, found) = (assets.source, assets.keys, &mut *assets.found);
     // What could not be read of these files was told with the notes.
     let mut silent = Findings::default();
     let line_keys = line_keys(source, keys, &mut silent);
     for file in source.journal_files(&mut silent) {
+        go_on(assets.cancel)?;
         let place = source.relative(&file);
         let Some(bytes) = read(&file, &place, &mut silent) else { continue };
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;

@@ -5,7 +5,7 @@
 //! written from these rows, so that it could be recovered in its turn.
 
 use super::{
-    apply, echo,
+    apply, echo, go_on,
     replay::Replayed,
     report::{Findings, Lacking, UnreadableCode},
 };
@@ -23,8 +23,8 @@ use crate::{
 };
 use rusqlite::{Connection, TransactionBehavior, params};
 use snaptrak_domain::{
-    AssetId, CaptureId, CaptureMetadata, Reason, ReasonCode, Rendition, Sha256Digest, StepKind, StepState, UnixMs,
-    piece::PieceEvent,
+    AssetId, CancelToken, CaptureId, CaptureMetadata, Reason, ReasonCode, Rendition, Sha256Digest, StepKind, StepState,
+    UnixMs, piece::PieceEvent,
 };
 use snaptrak_seal::{ReceiptClaims, UntrustedCountersignature, sha256};
 
@@ -52,6 +52,7 @@ pub(super) fn all(
     moment: &Moment,
     replayed: &Replayed,
     found: &mut Findings,
+    cancel: &CancelToken,
 ) -> Result<(), StoreError> {
     number(connection)?;
     found.lacking.sort_unstable_by_key(|lacking| (lacking.capture_id, lacking.asset_id, lacking.index));
@@ -65,6 +66,7 @@ pub(super) fn all(
             |row| Ok((row.get(0)?, rows::capture_id(row, 1)?)),
         )?;
         let Some((last, _)) = captures.last() else { return Ok(()) };
+        go_on(cancel)?;
         after = *last;
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut lines = Lines::default();

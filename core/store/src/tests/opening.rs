@@ -172,7 +172,9 @@ fn a_creation_that_was_killed_is_begun_again() {
     fs::remove_file(world.path.join("store.json")).unwrap();
     fs::write(world.path.join("creating"), b"").unwrap();
     assert!(matches!(world.try_open(), Err(StoreError::NotAStore)));
+    assert!(Store::is_nothing_yet(&world.path));
     let store = world.create();
+    assert!(!Store::is_nothing_yet(&world.path));
     capture(&store, b"x");
     store.close().unwrap();
     world.open().close().unwrap();

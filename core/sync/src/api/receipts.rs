@@ -25,6 +25,8 @@ pub enum ReceiptState {
     Pending {
         /// It waits for pieces that this device believes it has sent.
         missing: bool,
+        /// It waits for this device's signature, without which the envelope was sent.
+        unsigned: bool,
     },
     /// It checked, and something is wrong.
     Failed {
@@ -83,7 +85,8 @@ impl Item {
                 .map_or(ReceiptState::Unknown, ReceiptState::Verified),
             "pending" => {
                 let missing = self.waiting_for.iter().any(|what| matches!(what.as_str(), "pieces" | "envelope"));
-                ReceiptState::Pending { missing }
+                let unsigned = self.waiting_for.iter().any(|what| what == "device_receipt");
+                ReceiptState::Pending { missing, unsigned }
             }
             "failed" => {
                 ReceiptState::Failed { code: self.code.as_deref().map_or_else(String::new, word), piece: self.piece }
@@ -108,11 +111,13 @@ mod tests {
             {"asset_id": id(4), "state": "failed", "code": "sealed_mismatch", "piece": 3, "message": "x"},
             {"asset_id": id(5), "state": "levitating"},
             {"asset_id": id(6), "state": "verified", "countersigned": "not base64"},
+            {"asset_id": id(7), "state": "pending", "waiting_for": ["device_receipt"]},
         ]});
         let states = read_ask(&answer(200, &[], &body.to_string())).unwrap();
         assert_eq!(states[&id(1)], ReceiptState::Verified(vec![1, 2]));
-        assert_eq!(states[&id(2)], ReceiptState::Pending { missing: true });
-        assert_eq!(states[&id(3)], ReceiptState::Pending { missing: false });
+        assert_eq!(states[&id(2)], ReceiptState::Pending { missing: true, unsigned: false });
+        assert_eq!(states[&id(3)], ReceiptState::Pending { missing: false, unsigned: false });
+        assert_eq!(states[&id(7)], ReceiptState::Pending { missing: false, unsigned: true });
         assert_eq!(states[&id(4)], ReceiptState::Failed { code: "sealed_mismatch".into(), piece: Some(3) });
         assert_eq!(states[&id(5)], ReceiptState::Unknown);
         assert_eq!(states[&id(6)], ReceiptState::Unknown);

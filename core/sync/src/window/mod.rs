@@ -34,10 +34,9 @@ use snaptrak_domain::piece::PieceEvent;
 use snaptrak_domain::queue_store::{AttemptEnd, Enrolment, QueueError, QueueStore, ReadyStep, Recipient};
 use snaptrak_domain::step::StepNext;
 use snaptrak_domain::transport::TransferId;
-use snaptrak_domain::{AssetId, CaptureId, MonotonicMs, Random, Reason, ReasonCode, StepState, UnixMs};
+use snaptrak_domain::{AssetId, CancelToken, CaptureId, MonotonicMs, Random, Reason, ReasonCode, StepState, UnixMs};
 use snaptrak_seal::TrustBody;
 
-use crate::cancel::CancelToken;
 use crate::client::SyncClient;
 use crate::error::SyncError;
 use crate::line::Line;
@@ -72,6 +71,7 @@ impl From<QueueError> for Halt {
             QueueError::Damaged { .. }
             | QueueError::NeedsUser
             | QueueError::Missing { .. }
+            | QueueError::Closed
             | QueueError::Unavailable { .. } => Self::Fail(error.into()),
         }
     }
@@ -114,6 +114,8 @@ struct Window<'a> {
     sent_again: HashSet<AssetId>,
     /// Assets whose envelope went out a second time for a new upload key.
     wrapped_again: HashSet<AssetId>,
+    /// Assets whose envelope went out a second time because the server has no signature of this device.
+    signed_again: HashSet<AssetId>,
     parked_captures: HashSet<CaptureId>,
     bytes_resent: u64,
     received: u64,
@@ -173,6 +175,7 @@ pub(crate) fn run(
         polls: HashMap::new(),
         sent_again: HashSet::new(),
         wrapped_again: HashSet::new(),
+        signed_again: HashSet::new(),
         parked_captures: HashSet::new(),
         bytes_resent: 0,
         received: 0,
@@ -193,9 +196,17 @@ pub(crate) fn run(
 
 /// The report of a window that cannot even begin.
 fn blocked(client: &SyncClient, code: ReasonCode, stopped_because: StoppedBecause) -> Result<SyncReport, SyncError> {
-    let store = client.parts.store.as_ref();
-    store.set_sync_block(Some(&Reason::new(code)))?;
-    let backlog = store.backlog(client.parts.clock.now())?;
+    client.parts.store.set_sync_block(Some(&Reason::new(code)))?;
+    not_begun(client, stopped_because)
+}
+
+/// The report of a window that was cancelled before its turn came.
+pub(crate) fn cancelled(client: &SyncClient) -> Result<SyncReport, SyncError> {
+    not_begun(client, StoppedBecause::Cancelled)
+}
+
+fn not_begun(client: &SyncClient, stopped_because: StoppedBecause) -> Result<SyncReport, SyncError> {
+    let backlog = client.parts.store.backlog(client.parts.clock.now())?;
     Ok(SyncReport {
         requests: 0,
         bytes_sent: 0,

@@ -15,6 +15,9 @@ use super::{Halt, Window};
 const POLL_FIRST_MS: i64 = 150;
 /// Later questions come at this distance at most.
 const POLL_CAP_MS: i64 = 30_000;
+/// A receipt that waits for this device's signer is asked about again after this, or as soon as it is signed: longer than a window
+/// waits for anything.
+const UNSIGNED_MS: i64 = 60_000;
 /// While other work is under way a question waits for company: one about many instead of one about each.
 pub(super) const ASK_EVERY_MS: i64 = 250;
 /// Answers "pieces are missing" before they are sent again: the server may only be slow to notice what it has.
@@ -61,7 +64,8 @@ impl Window<'_> {
         for (step, asset_id) in items {
             match states.remove(&asset_id) {
                 Some(ReceiptState::Verified(countersigned)) => self.verified(&step, asset_id, &countersigned)?,
-                Some(ReceiptState::Pending { missing }) => self.pending(&step, asset_id, missing)?,
+                Some(ReceiptState::Pending { missing: false, unsigned: true }) => self.unsigned(&step, asset_id)?,
+                Some(ReceiptState::Pending { missing, unsigned: _ }) => self.pending(&step, asset_id, missing)?,
                 Some(ReceiptState::Failed { code, piece }) => self.failed(&step, asset_id, &code, piece)?,
                 Some(ReceiptState::Unknown) | None => {
                     let reason = Reason::new(ReasonCode::ProtocolError).with_status(response.status);
@@ -130,6 +134,20 @@ impl Window<'_> {
             self.offer_again(asset_id, None)?;
         }
         Ok(())
+    }
+
+    /// The envelope left before the signer signed. It goes again, once a window, and asks the signer again; a signer that still does
+    /// not sign is nothing to wait for here.
+    fn unsigned(&mut self, step: &ReadyStep, asset_id: AssetId) -> Result<(), Halt> {
+        let reason = Reason::new(ReasonCode::VerificationPending);
+        self.polls.entry(step.step_id).or_insert(0);
+        if self.closing || !self.signed_again.insert(asset_id) {
+            let outcome = Outcome::NotYet { reason, retry_after_ms: UNSIGNED_MS };
+            return self.end(step, outcome, None).map(|_| ());
+        }
+        tracing::info!(asset = %asset_id, "the server waits for this device's signature");
+        self.end(step, Outcome::NotYet { reason, retry_after_ms: 0 }, None)?;
+        Ok(self.store.send_again(asset_id, Some(&[]), self.now())?)
     }
 
     /// A server that names a piece which the asset does not have is offered all of them.

@@ -65,6 +65,70 @@ final class CancelledCallsTests: XCTestCase {
         try await eventually("the call has ended and let go of the instance", within: 5) { gone == nil }
     }
 
+    /// What was understood before is kept, and the next call goes on.
+    func testAnAnalysisThatIsBrokenOff() async throws {
+        let station = try Station()
+        defer { station.remove() }
+        let snaptrak = try await station.open()
+        for _ in 0..<10 { _ = try await snaptrak.captureFile(path: station.photo()) }
+        let task = Task { try await snaptrak.analyse() }
+        task.cancel()
+        let refused = await refusal(try await task.value)
+        XCTAssertEqual(refused?.code, "cancelled")
+
+        let cancellation = try Cancellation()
+        try cancellation.cancel()
+        let again = await refusal(try await snaptrak.analyse(options: nil, progress: nil, cancellation: cancellation))
+        XCTAssertEqual(again?.code, "cancelled")
+        let status = try await snaptrak.status()
+        XCTAssertEqual(status.parked, [])
+        if Station.runtimeLibrary != nil {
+            let report = try await snaptrak.analyse()
+            XCTAssertEqual(report.left, 0)
+        }
+        try await snaptrak.shutdown()
+    }
+
+    /// The folder that is read stays as it is, and the same call goes on.
+    func testARecoveryThatIsBrokenOff() async throws {
+        let station = try Station()
+        defer { station.remove() }
+        let snaptrak = try await station.open()
+        var bytes: [String: Data] = [:]
+        for _ in 0..<10 {
+            let one = Data.random(bytes: 10_000)
+            bytes[try await snaptrak.captureBytes(bytes: one).id] = one
+        }
+        try await snaptrak.shutdown()
+        let config = Config(store: station.path("new"), ballastBytes: 0)
+        let recovering = SnapTrak.recovering(from: station.path("store"), into: config, keyStore: station.keys)
+        for _ in 0..<3 {
+            let task = Task {
+                for try await event in recovering {
+                    if case .finished = event { return true }
+                    withUnsafeCurrentTask { $0?.cancel() }
+                }
+                return false
+            }
+            let finished = try await task.value
+            XCTAssertFalse(finished)
+        }
+        let task = Task { try await recovering.report() }
+        task.cancel()
+        let refused = await refusal(try await task.value)
+        XCTAssertEqual(refused?.code, "cancelled")
+
+        let report = try await recovering.report()
+        XCTAssertEqual(report.recovered, 10)
+        let again = try await SnapTrak.openOrCreate(config, keyStore: station.keys)
+        for (id, one) in bytes {
+            let read = try await again.read(id: id, offset: 0, length: 10_000)
+            XCTAssertEqual(read, one)
+        }
+        try await again.shutdown()
+        try await station.open().shutdown()
+    }
+
     /// Nothing is asked of the library before somebody iterates, and each iteration is a run of its own.
     func testWorkBeginsWithItsIteration() async throws {
         let station = try Station()

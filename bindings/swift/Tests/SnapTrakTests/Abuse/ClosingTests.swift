@@ -25,15 +25,17 @@ final class ClosingTests: XCTestCase {
             await refusal(try await snaptrak.purge()),
             await refusal(try await snaptrak.unlock()),
             await refusal(try await { for try await _ in snaptrak.captures() {} }()),
+            await refusal(try await snaptrak.analyse()),
+            await refusal(try await snaptrak.fetch(id: note.id)),
+            await refusal(try await snaptrak.forecast()),
+            await refusal(try await snaptrak.signUp(request: SignUp(server: "http://127.0.0.1:9", email: "a", password: "b"))),
+            await refusal(try await snaptrak.signOut()),
+            await refusal(try await snaptrak.sync()),
+            await refusal(try await { for try await _ in snaptrak.syncing() {} }()),
         ]
         for (place, error) in refusals.enumerated() {
             XCTAssertEqual(error?.code, "cancelled", "call \(place): \(String(describing: error))")
         }
-        // What needs the network is refused too.
-        let sync = await refusal(try await snaptrak.sync())
-        XCTAssertNotNil(sync)
-        let syncing = await refusal(try await { for try await _ in snaptrak.syncing() {} }())
-        XCTAssertEqual(syncing, sync)
         // Closing what is closed is no error; it is what a `defer` does after an early end.
         try await snaptrak.shutdown()
     }
@@ -74,9 +76,9 @@ final class ClosingTests: XCTestCase {
         try await again.shutdown()
     }
 
-    /// The server answers nobody, and the shutdown comes while a call waits for it: neither waits for the other, and the call can
-    /// still be broken off.
-    func testShutdownWhileACallWaitsForTheServer() async throws {
+    /// The server answers nobody, and the shutdown comes while calls wait for it: it ends them and returns at once, and the store is
+    /// free. More calls than run at once, so that some wait for their turn.
+    func testShutdownWhileCallsWaitForTheServer() async throws {
         let station = try Station()
         defer { station.remove() }
         let snaptrak = try await station.open()
@@ -85,7 +87,8 @@ final class ClosingTests: XCTestCase {
         _ = try await snaptrak.syncUntilNothingWaits()
         _ = try await snaptrak.purge(captures: [captured.id])
 
-        try station.serve().freeze()
+        let server = try station.serve()
+        server.freeze()
         let (underWay, tell) = AsyncStream<Void>.makeStream()
         let fetch = Task {
             for try await event in snaptrak.fetching(id: captured.id) {
@@ -93,12 +96,45 @@ final class ClosingTests: XCTestCase {
             }
         }
         for await _ in underWay { break }
+        let account = SignIn(server: server.url, email: Station.email, password: Station.password)
+        let others = (0..<40).map { _ in Task { try await snaptrak.signIn(request: account) } }
         let begun = Date()
         try await snaptrak.shutdown()
-        fetch.cancel()
-        _ = await fetch.result
-        XCTAssertLessThan(Date().timeIntervalSince(begun), 10)
+        XCTAssertLessThan(Date().timeIntervalSince(begun), 0.9)
         try await station.open().shutdown()
+
+        let refused = await refusal(try await fetch.value)
+        XCTAssertEqual(refused?.code, "cancelled")
+        for other in others {
+            let refused = await refusal(try await other.value)
+            XCTAssertEqual(refused?.code, "cancelled")
+        }
+    }
+
+    /// To the app a call that was broken off is over: the next one is not told that it is still there.
+    func testACallRightAfterOneThatWasBrokenOff() async throws {
+        let station = try Station()
+        defer { station.remove() }
+        let snaptrak = try await station.open()
+        _ = try await snaptrak.signUp(request: station.account())
+        _ = try await snaptrak.captureBytes(bytes: .random(bytes: 50_000))
+        for _ in 0..<20 {
+            try station.serve().freeze()
+            let cancellation = try Cancellation()
+            async let broken = snaptrak.sync(budget: nil, progress: nil, cancellation: cancellation)
+            try await Task.sleep(nanoseconds: 20_000_000)
+            try cancellation.cancel()
+            let next = try Cancellation()
+            async let after = snaptrak.sync(budget: nil, progress: nil, cancellation: next)
+            try await Task.sleep(nanoseconds: 5_000_000)
+            try next.cancel()
+            let told = try await [broken.stoppedBecause, after.stoppedBecause]
+            XCTAssertEqual(told, ["cancelled", "cancelled"])
+            try station.serve().thaw()
+        }
+        let verified = try await snaptrak.syncUntilNothingWaits()
+        XCTAssertEqual(verified, 1)
+        try await snaptrak.shutdown()
     }
 
     func testDroppingTheInstanceFreesTheStore() async throws {
@@ -151,7 +187,8 @@ final class ClosingTests: XCTestCase {
         try await second.shutdown()
     }
 
-    /// A recording that nobody ended is ended by its release. It keeps the store open until then, and its bytes are there.
+    /// A recording that nobody ended is ended by its release, or by the shutdown, and its bytes are there. A handle that outlives its
+    /// instance holds nothing and refuses what comes.
     func testRecordingsThatNobodyEnded() async throws {
         let station = try Station()
         defer { station.remove() }
@@ -164,15 +201,22 @@ final class ClosingTests: XCTestCase {
         let read = try await snaptrak.read(id: first, offset: 0, length: 300_000)
         XCTAssertEqual(read, bytes)
 
-        var open: Recording? = try await snaptrak.record(kind: .video)
-        _ = try open?.write(bytes: bytes)
-        let second = try XCTUnwrap(open).id()
+        let open = try await snaptrak.record(kind: .video)
+        _ = try open.write(bytes: bytes)
         try await snaptrak.shutdown()
-        open = nil
 
         let again = try await station.open()
-        let kept = try await again.read(id: second, offset: 0, length: 300_000)
+        let kept = try await again.read(id: open.id(), offset: 0, length: 300_000)
         XCTAssertEqual(kept, bytes)
+        let refusals = [
+            await refusal(try open.write(bytes: bytes)),
+            await refusal(try open.tick()),
+            await refusal(try open.pause()),
+            await refusal(try open.finish()),
+        ]
+        XCTAssertEqual(refusals.map { $0?.code }, Array(repeating: "cancelled", count: 4))
+        let captures = try await again.list().captures.count
+        XCTAssertEqual(captures, 2)
         try await again.shutdown()
     }
 }

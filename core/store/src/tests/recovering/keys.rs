@@ -37,6 +37,7 @@ fn a_lost_platform_key_is_no_wrong_answer() {
     world.key_store.answer(KeyClass::Viewing, None);
     let mut surroundings = world.surroundings();
     surroundings.key_store = Arc::new(snaptrak_testkit::FixedKeyStore::new([1; 32]));
+    let cancel = CancelToken::new();
     let recovery = |key| Recovery {
         from: &world.path,
         into: Path::new("/nowhere/at/all"),
@@ -44,13 +45,19 @@ fn a_lost_platform_key_is_no_wrong_answer() {
         without_keys: false,
         recipients: &|_, _| Vec::new(),
         progress: &|_, _| {},
+        cancel: &cancel,
     };
     assert!(matches!(Store::recover(&recovery(None), surroundings), Err(StoreError::WrongKey)));
 }
 
 fn in_place(world: &World, key: Option<RecipientPrivateKey>) -> Result<(Store, RecoverReport), StoreError> {
-    let in_place =
-        InPlace { folder: &world.path, recovery_key: key, recipients: &|_, _| Vec::new(), progress: &|_, _| {} };
+    let in_place = InPlace {
+        folder: &world.path,
+        recovery_key: key,
+        recipients: &|_, _| Vec::new(),
+        progress: &|_, _| {},
+        cancel: &CancelToken::new(),
+    };
     Store::quarantine_and_recover(&in_place, world.surroundings())
 }
 
@@ -99,8 +106,13 @@ fn only_a_lost_platform_key_sets_a_store_aside_without_its_keys() {
         assert!(!aside(&world, 1).exists());
         let key_store = Arc::new(LosingKeyStore(world.key_store.clone(), answer));
         let surroundings = crate::Surroundings { key_store, ..world.surroundings() };
-        let asked =
-            InPlace { folder: &world.path, recovery_key: None, recipients: &|_, _| Vec::new(), progress: &|_, _| {} };
+        let asked = InPlace {
+            folder: &world.path,
+            recovery_key: None,
+            recipients: &|_, _| Vec::new(),
+            progress: &|_, _| {},
+            cancel: &CancelToken::new(),
+        };
         let result = Store::quarantine_and_recover(&asked, surroundings);
         assert_eq!(result.is_ok(), lost);
         if let Ok((store, report)) = result {
@@ -119,6 +131,7 @@ fn only_a_lost_platform_key_sets_a_store_aside_without_its_keys() {
         without_keys: false,
         recipients: &|_, _| recipients(),
         progress: &|_, _| {},
+        cancel: &CancelToken::new(),
     };
     fs::remove_dir_all(from.join("keyset")).unwrap();
     let (_, report) = Store::recover(&recovery, world.surroundings()).unwrap();
@@ -171,6 +184,7 @@ fn a_bundle_is_enough_for_the_organisations_key() {
         without_keys: false,
         recipients: &|_, _| recipients(),
         progress: &|_, _| {},
+        cancel: &CancelToken::new(),
     };
     let (store, report) = Store::recover(&recovery, world.surroundings()).unwrap();
     assert_eq!((report.readable, report.recovered, report.unreadable), (4, 4, vec![]));
@@ -184,4 +198,22 @@ fn a_bundle_is_enough_for_the_organisations_key() {
 fn read_all_of(folder: &Path, world: &World) -> Vec<Option<Vec<u8>>> {
     let store = Store::open(folder, world.surroundings()).unwrap();
     seen(&store).into_iter().map(|seen| seen.original).collect()
+}
+
+/// Broken off before it began, in-place recovery has set nothing aside.
+#[test]
+fn in_place_nothing_is_set_aside_for_a_call_that_was_broken_off() {
+    let world = filled();
+    let cancel = CancelToken::new();
+    cancel.cancel();
+    let asked = InPlace {
+        folder: &world.path,
+        recovery_key: None,
+        recipients: &|_, _| Vec::new(),
+        progress: &|_, _| {},
+        cancel: &cancel,
+    };
+    assert!(matches!(Store::quarantine_and_recover(&asked, world.surroundings()), Err(StoreError::Cancelled)));
+    assert!(!aside(&world, 1).exists());
+    world.open().close().unwrap();
 }

@@ -3,8 +3,8 @@
 use crate::tests::world::{World, capture, contents, copy_folder, files, plain, read_all};
 use crate::{CaptureRequest, InPlace, RecoverReport, Recovery, Store, StoreError, StoredReceipt, UnreadableCode, rows};
 use snaptrak_domain::{
-    AccountId, AssetId, AssetState, CaptureId, CaptureMetadata, Finding, KeyClass, KeyStoreError, Kind, OrganisationId,
-    Rendition, Sha256Digest, StageMs, StepKind, Task,
+    AccountId, AssetId, AssetState, CancelToken, CaptureId, CaptureMetadata, Finding, KeyClass, KeyStoreError, Kind,
+    OrganisationId, Rendition, Sha256Digest, StageMs, StepKind, Task,
     queue_store::{Enrolment, QueueStore, Recipient, RecipientRole},
 };
 use snaptrak_seal::{
@@ -189,6 +189,7 @@ fn recover_with(world: &World, key: Option<RecipientPrivateKey>) -> Result<(Stor
         without_keys: false,
         recipients: &|_, _| recipients(),
         progress: &|_, _| {},
+        cancel: &CancelToken::new(),
     };
     Store::recover(&recovery, world.surroundings())
 }

@@ -30,6 +30,7 @@ fn a_store_without_its_database_comes_back_complete() {
         without_keys: false,
         recipients: &|_, _| Vec::new(),
         progress: &|_, _| {},
+        cancel: &CancelToken::new(),
     };
     let (third, report) = Store::recover(&recovery, world.surroundings()).unwrap();
     assert_eq!((report.recovered, report.unreadable), (5, vec![]));
@@ -227,6 +228,7 @@ fn folders_that_are_none_are_refused_and_nothing_is_begun() {
             without_keys: false,
             recipients: &|_, _| Vec::new(),
             progress: &|_, _| {},
+            cancel: &CancelToken::new(),
         };
         Store::recover(&recovery, world.surroundings()).err().unwrap()
     };
@@ -240,4 +242,48 @@ fn folders_that_are_none_are_refused_and_nothing_is_begun() {
     assert!(matches!(try_into(&world.path, &into(&world)), StoreError::InUse));
     open.close().unwrap();
     assert!(!into(&world).exists() && !nested.exists());
+}
+
+/// Broken off after any asset, nothing of the folder that is read has changed, and the same call brings everything.
+#[test]
+fn broken_off_anywhere_the_same_call_goes_on() {
+    let world = filled();
+    let whole = {
+        let (store, report) = recover(&world);
+        store.close().unwrap();
+        fs::remove_dir_all(into(&world)).unwrap();
+        report
+    };
+    let before = contents(&world.path);
+    let mut broken_off = 0;
+    for steps in 0..100 {
+        let cancel = CancelToken::new();
+        if steps == 0 {
+            cancel.cancel();
+        }
+        let recovery = Recovery {
+            from: &world.path,
+            into: &into(&world),
+            recovery_key: None,
+            without_keys: false,
+            recipients: &|_, _| recipients(),
+            progress: &|done, _| {
+                if done == steps {
+                    cancel.cancel();
+                }
+            },
+            cancel: &cancel,
+        };
+        match Store::recover(&recovery, world.surroundings()) {
+            Err(StoreError::Cancelled) => broken_off += 1,
+            Ok((store, report)) => {
+                assert_eq!(report, whole);
+                store.close().unwrap();
+                break;
+            }
+            Err(error) => panic!("{error}"),
+        }
+        assert_eq!(before, contents(&world.path), "the folder was changed");
+    }
+    assert!(broken_off >= 4, "{broken_off}: before, and after each asset");
 }

@@ -2,6 +2,7 @@
 
 mod let_out;
 mod server;
+mod unsigned;
 
 use std::sync::{Arc, Mutex};
 
@@ -10,11 +11,11 @@ use serde_json::json;
 use snaptrak_domain::queue_store::{Enrolment, QueueStore, Tokens};
 use snaptrak_domain::transport::Method;
 use snaptrak_domain::{
-    AccountId, AssetId, AssetState, CaptureId, Clock, DeviceId, ReasonCode, Secret, StepKind, StepState, UnixMs, limits,
+    AccountId, AssetId, AssetState, CancelToken, CaptureId, Clock, DeviceId, ReasonCode, Secret, StepKind, StepState,
+    UnixMs, limits,
 };
 use snaptrak_testkit::{FakeClock, SeededRandom, memory_queue::MemoryQueue};
 
-use crate::cancel::CancelToken;
 use crate::client::{SyncClient, SyncParts};
 use crate::line::{Pace, Signal};
 use crate::observer::Quiet;

@@ -53,6 +53,9 @@ pub(super) struct State {
     /// Questions about a receipt until it is there.
     pub(super) polls_until_verified: u32,
     polls: HashMap<String, u32>,
+    /// Envelopes of an asset until one brings this device's signature.
+    pub(super) envelopes_until_signed: u32,
+    envelope_counts: HashMap<String, u32>,
     pub(super) receipt_failure: Option<(String, String)>,
     pub(super) bundle: Vec<u8>,
     pub(super) faults: Option<Faults>,
@@ -116,6 +119,7 @@ impl FakeServer {
             (Method::Post, ["records"]) => on_records(state, body),
             (Method::Put, ["assets", asset, "envelope"]) => {
                 state.envelopes.insert((*asset).to_owned());
+                *state.envelope_counts.entry((*asset).to_owned()).or_insert(0) += 1;
                 respond(204, &[], &Value::Null)
             }
             (Method::Put, ["captures", capture, "findings"]) => {
@@ -205,6 +209,9 @@ impl FakeServer {
         }
         if !self.holds(state, asset_id) || !state.envelopes.contains(id) {
             return json!({"asset_id": id, "state": "pending", "waiting_for": ["pieces"]});
+        }
+        if state.envelope_counts[id] <= state.envelopes_until_signed {
+            return json!({"asset_id": id, "state": "pending", "waiting_for": ["device_receipt"]});
         }
         let signed = self.countersigned(asset_id);
         json!({"asset_id": id, "state": "verified", "countersigned": STANDARD.encode(signed)})

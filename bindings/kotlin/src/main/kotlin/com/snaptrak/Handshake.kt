@@ -9,8 +9,8 @@ private const val MISMATCH = "library_mismatch"
 
 /**
  * Refuses a native library of another version, or made of other sources, with [SnapTrakException.UpdateApp] and the code
- * `library_mismatch`; its detail names both sides. [openOrCreate] and [recovering] begin with it; an app that calls
- * [SnapTrak.open] itself should too, since a library that does not match answers nonsense.
+ * `library_mismatch`; its detail names both sides. [openOrCreate], [open], [create] and [recovering] begin with it. The generated
+ * `openUnchecked` and `createUnchecked` do not: a library that does not match answers nonsense.
  */
 public fun SnapTrak.Companion.requireMatchingLibrary() {
     matching

@@ -3,7 +3,33 @@ package com.snaptrak
 import kotlinx.coroutines.NonCancellable
 import kotlinx.coroutines.withContext
 
-private val NO_STORE_YET = setOf("no_store", "not_a_store")
+private const val NO_STORE = "no_store"
+
+/**
+ * Opens the store of the configuration. Behind the check of [requireMatchingLibrary], in everything else as the generated
+ * `openUnchecked`.
+ */
+public suspend fun SnapTrak.Companion.open(
+    config: Config,
+    keyStore: KeyStore,
+    signer: Signer? = null,
+): SnapTrak {
+    requireMatchingLibrary()
+    return openUnchecked(config, keyStore, signer)
+}
+
+/**
+ * Makes a store in an empty or absent folder and opens it. Behind the check of [requireMatchingLibrary], in everything else as the
+ * generated `createUnchecked`.
+ */
+public suspend fun SnapTrak.Companion.create(
+    config: Config,
+    keyStore: KeyStore,
+    signer: Signer? = null,
+): SnapTrak {
+    requireMatchingLibrary()
+    return createUnchecked(config, keyStore, signer)
+}
 
 /**
  * Opens the store of the configuration, or makes one where there is none: an app's way in. Behind the check of
@@ -16,17 +42,15 @@ public suspend fun SnapTrak.Companion.openOrCreate(
     config: Config,
     keyStore: KeyStore,
     signer: Signer? = null,
-): SnapTrak {
-    requireMatchingLibrary()
-    return try {
+): SnapTrak =
+    try {
         open(config, keyStore, signer)
     } catch (refused: SnapTrakException.Refused) {
-        // A store that cannot be opened is another answer, and stays as it is. Of what is no store, a making that was broken off
-        // is begun again; any other content is the core's to refuse.
-        if (refused.code !in NO_STORE_YET) throw refused
+        // A making that was broken off is none yet. A store that cannot be opened, and anything else in the folder, is another answer,
+        // and stays as it is.
+        if (refused.code != NO_STORE) throw refused
         create(config, keyStore, signer)
     }
-}
 
 /**
  * Runs [block], then ends the work in progress, writes down what is only in memory and frees the store, whatever became of the

@@ -18,15 +18,15 @@ public fun SnapTrak.fetching(id: String): Flow<Event<FetchReport>> =
     watched { listener -> fetch(id, listener) }
 
 /**
- * [SnapTrak.analyse] as a flow. A collector that ends is told nothing more, while the pictures that were asked for are
- * understood to the end: give [AnalyseOptions.limit] where that could be long.
+ * [SnapTrak.analyse] as a flow. A collector that ends breaks the work off after the picture that it is looking at; what was
+ * understood is kept, and the next one goes on.
  */
 public fun SnapTrak.analysing(options: AnalyseOptions? = null): Flow<Event<AnalyseReport>> =
     watched { listener -> analyse(options, listener) }
 
 /**
- * [recover] as a flow, behind the check of [requireMatchingLibrary]. A collector that ends is told nothing more; what was begun
- * goes on to its end, and `from` is never changed.
+ * [recover] as a flow, behind the check of [requireMatchingLibrary]. A collector that ends breaks the work off; the next one goes
+ * on, and `from` is never changed.
  */
 public fun SnapTrak.Companion.recovering(
     from: String,

@@ -1,5 +1,6 @@
 package com.snaptrak
 
+import java.nio.ByteBuffer
 import java.nio.file.Path
 import java.util.concurrent.TimeUnit
 import java.util.concurrent.atomic.AtomicInteger
@@ -8,6 +9,7 @@ import kotlinx.coroutines.async
 import kotlinx.coroutines.awaitAll
 import kotlinx.coroutines.cancelAndJoin
 import kotlinx.coroutines.coroutineScope
+import kotlinx.coroutines.delay
 import kotlinx.coroutines.flow.collect
 import kotlinx.coroutines.flow.flow
 import kotlinx.coroutines.flow.toList
@@ -93,6 +95,89 @@ internal class AbuseTest {
     }
 
     @Test
+    fun `a call right after one that was broken off is not told that it is still there`() {
+        ReferenceServer.start(folder.resolve("server").toFile()).use { api ->
+            testing {
+                opened().useThenShutdown { snapTrak ->
+                    snapTrak.signUp(SignUp(api.origin, "you@example.org", "a long enough password"))
+                    snapTrak.syncing().collect()
+                    snapTrak.note("this one waits")
+                    api.freeze()
+                    repeat(20) {
+                        val broken = launch(start = CoroutineStart.UNDISPATCHED) { snapTrak.sync() }
+                        await("the sync has begun") { callThreads() > 0 }
+                        broken.cancelAndJoin()
+                        // It would wait for the server too: what counts is that it may.
+                        val cancellation = Cancellation()
+                        val next = async(start = CoroutineStart.UNDISPATCHED) { snapTrak.sync(cancellation = cancellation) }
+                        delay(5)
+                        cancellation.cancel()
+                        assertEquals("cancelled", next.await().stoppedBecause)
+                    }
+                }
+            }
+        }
+    }
+
+    @Test
+    fun `a shutdown ends calls that wait for a server that never answers, and returns at once`() {
+        ReferenceServer.start(folder.resolve("server").toFile()).use { api ->
+            testing {
+                val keyStore = MemoryKeyStore()
+                val snapTrak = opened(keyStore = keyStore)
+                snapTrak.signUp(SignUp(api.origin, "you@example.org", "a long enough password"))
+                snapTrak.syncing().collect()
+                snapTrak.note("this one waits")
+                api.freeze()
+                val sync = async(start = CoroutineStart.UNDISPATCHED) { runCatching { snapTrak.sync() } }
+                await("a request waits for its answer") { api.hasUnreadRequest() }
+                // More than run at once, so that some wait for their turn.
+                val others =
+                    (1..40).map {
+                        async(start = CoroutineStart.UNDISPATCHED) {
+                            runCatching { snapTrak.signIn(SignIn(api.origin, "you@example.org", "a long enough password")) }
+                        }
+                    }
+                val begun = System.nanoTime()
+                snapTrak.shutdown()
+                assertTrue(System.nanoTime() - begun < 900_000_000, "it waited for the server")
+                opened(keyStore = keyStore).useThenShutdown { again -> assertEquals(1uL, again.status().waiting) }
+
+                // A sync says itself that it was broken off, if the store was still open for it to say so.
+                val code = { failure: Throwable -> (failure as SnapTrakException.Refused).code }
+                assertEquals("cancelled", sync.await().fold({ it.stoppedBecause }, code))
+                others.awaitAll().forEach { assertEquals("cancelled", code(it.exceptionOrNull()!!)) }
+                snapTrak.destroy()
+            }
+        }
+    }
+
+    @Test
+    fun `a recording that outlives its instance is kept, holds nothing and refuses what comes`() =
+        testing {
+            val keyStore = MemoryKeyStore()
+            val snapTrak = opened(keyStore = keyStore)
+            val recording = snapTrak.record(Kind.VIDEO)
+            val bytes = ByteArray(300_000) { it.toByte() }
+            recording.append(ByteBuffer.wrap(bytes))
+            snapTrak.shutdown()
+            opened(keyStore = keyStore).useThenShutdown { again ->
+                assertArrayEquals(bytes, again.read(recording.id(), 0u, 300_000u))
+                val calls =
+                    listOf<suspend () -> Unit>(
+                        { recording.append(ByteBuffer.wrap(bytes)) },
+                        { recording.tick() },
+                        { recording.pause() },
+                        { recording.finish() },
+                    )
+                calls.forEach { call -> assertEquals("cancelled", assertThrows<SnapTrakException.Refused> { call() }.code) }
+                assertEquals(1, again.captures().toList().size)
+            }
+            recording.destroy()
+            snapTrak.destroy()
+        }
+
+    @Test
     fun `10,000 calls at once are all answered`() =
         testing {
             opened().useThenShutdown { snapTrak ->
@@ -141,9 +226,20 @@ internal class AbuseTest {
                     { snapTrak.list() },
                     { snapTrak.status() },
                     { snapTrak.recordFrom(flow { }, Kind.VIDEO) },
+                    { snapTrak.captureBytes(byteArrayOf(1)) },
+                    { snapTrak.analysing().collect() },
+                    { snapTrak.verify() },
+                    { snapTrak.purge() },
+                    { snapTrak.forecast() },
+                    { snapTrak.signUp(SignUp("http://127.0.0.1:9", "you@example.org", "a long enough password")) },
+                    { snapTrak.signOut() },
+                    { snapTrak.sync() },
+                    { snapTrak.syncing().collect() },
                 )
-            calls.forEach { call -> assertEquals("cancelled", assertThrows<SnapTrakException.Refused> { call() }.code) }
-            assertThrows<SnapTrakException> { snapTrak.syncing().collect() }
+            calls.forEachIndexed { place, call ->
+                assertEquals("cancelled", assertThrows<SnapTrakException.Refused>("call $place") { call() }.code, "call $place")
+            }
+            snapTrak.shutdown()
             snapTrak.destroy()
             assertThrows<IllegalStateException> { snapTrak.list() }
             assertEquals(1, opened(keyStore = keyStore).useThenShutdown { it.captures().toList().size })
@@ -237,20 +333,30 @@ internal class AbuseTest {
         }
 
     @Test
-    fun `a signer that throws costs no capture, and its receipts are signed later`() =
-        testing {
-            val signer = JavaSigner(instead = { error("an exception of the app") })
-            val keyStore = MemoryKeyStore()
-            opened(keyStore = keyStore, signer = signer).useThenShutdown { snapTrak ->
-                snapTrak.note("taken all the same")
-                assertEquals(1uL to 0uL, snapTrak.verify().run { receipts to signed })
-            }
-            signer.instead = {}
-            opened(keyStore = keyStore, signer = signer).useThenShutdown { snapTrak ->
-                snapTrak.note("and another one")
-                await("both receipts are signed") { snapTrak.verify().signed == 2uL }
+    fun `a signer that throws holds up nothing, and its receipts are signed later`() {
+        ReferenceServer.start(folder.resolve("server").toFile()).use { api ->
+            testing {
+                val signer = JavaSigner(instead = { error("an exception of the app") })
+                opened(signer = signer).useThenShutdown { snapTrak ->
+                    snapTrak.signUp(SignUp(api.origin, "you@example.org", "a long enough password"))
+                    snapTrak.note("taken all the same")
+                    val without = snapTrak.sync()
+                    assertEquals(1uL to 0uL, without.received to without.verified)
+                    assertEquals("verification_pending" to 0uL, without.stoppedBecause to without.parked)
+                    assertEquals(1uL to 0uL, snapTrak.verify().run { receipts to signed })
+
+                    signer.instead = {}
+                    snapTrak.note("and another one")
+                    assertEquals(2uL to 2uL, snapTrak.verify().run { receipts to signed })
+                    await("the server has signed for both") {
+                        snapTrak.sync()
+                        snapTrak.status().waiting == 0uL
+                    }
+                    assertEquals(2uL, snapTrak.verify().countersigned)
+                }
             }
         }
+    }
 
     @Test
     fun `a signer that cannot say its key is told to the app`() =

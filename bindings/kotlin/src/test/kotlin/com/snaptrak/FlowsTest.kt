@@ -1,17 +1,26 @@
 package com.snaptrak
 
+import java.awt.image.BufferedImage
+import java.io.ByteArrayOutputStream
 import java.nio.file.Path
 import java.util.concurrent.TimeUnit
+import javax.imageio.ImageIO
 import kotlinx.coroutines.CompletableDeferred
+import kotlinx.coroutines.cancelAndJoin
+import kotlinx.coroutines.flow.first
 import kotlinx.coroutines.flow.onEach
 import kotlinx.coroutines.flow.take
 import kotlinx.coroutines.flow.toList
+import kotlinx.coroutines.launch
 import org.junit.jupiter.api.Assertions.assertEquals
 import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Test
 import org.junit.jupiter.api.Timeout
 import org.junit.jupiter.api.assertThrows
 import org.junit.jupiter.api.io.TempDir
+
+private const val PICTURES = 12
+private const val PICTURE_PIXELS = 2_000
 
 @Timeout(10, unit = TimeUnit.MINUTES)
 internal class FlowsTest {
@@ -86,6 +95,48 @@ internal class FlowsTest {
             val inPlace = SnapTrak.recoveringInPlace(config("store"), keyStore).toList().last() as Event.Finished
             assertEquals(1uL, inPlace.report.recovered)
         }
+
+    @Test
+    fun `a recovery that is broken off goes on with the next collector`() =
+        testing {
+            val keyStore = MemoryKeyStore()
+            SnapTrak.openOrCreate(config("store"), keyStore).useThenShutdown { snapTrak ->
+                repeat(50) { number -> snapTrak.captureBytes(ByteArray(10_000) { number.toByte() }) }
+            }
+            val recovering = SnapTrak.recovering(config("store").store, config("new"), keyStore)
+            repeat(3) {
+                assertTrue(recovering.first() is Event.Advanced)
+                // Nobody is told when it lets go of the new folder, which the next one would be told is in use.
+                await("the recovery's thread ends its work") { callThreads() == 0 }
+            }
+            val finished = recovering.toList().last() as Event.Finished
+            assertEquals(50uL to 50uL, finished.report.run { readable to recovered })
+            SnapTrak.openOrCreate(config("new"), keyStore).useThenShutdown { assertEquals(50, it.captures().toList().size) }
+            SnapTrak.openOrCreate(config("store"), keyStore).useThenShutdown { assertEquals(50, it.captures().toList().size) }
+        }
+
+    @Test
+    fun `an analysis that is broken off leaves the rest to the next one`() =
+        testing {
+            SnapTrak.openOrCreate(config("store"), MemoryKeyStore()).useThenShutdown { snapTrak ->
+                // Without an engine every picture is still made small, which takes its time with ones as large as these.
+                val ids = (1..PICTURES).map { snapTrak.captureBytes(picture(it)).id }
+                val made = suspend { ids.count { id -> snapTrak.show(id).assets.any { it.rendition == Rendition.THUMBNAIL } } }
+                val analysing = launch { snapTrak.analyse() }
+                await("the first picture was looked at") { made() > 0 }
+                analysing.cancelAndJoin()
+                await("the analysis has ended") { callThreads() == 0 }
+                assertTrue(made() < PICTURES, "it went on to its end")
+                assertEquals("engine_missing", assertThrows<SnapTrakException.Refused> { snapTrak.analyse() }.code)
+                assertEquals(PICTURES, made())
+            }
+        }
+
+    private fun picture(number: Int): ByteArray {
+        val image = BufferedImage(PICTURE_PIXELS, PICTURE_PIXELS, BufferedImage.TYPE_INT_RGB)
+        for (line in 0 until PICTURE_PIXELS) image.setRGB(line, line, number * line)
+        return ByteArrayOutputStream().also { ImageIO.write(image, "jpeg", it) }.toByteArray()
+    }
 
     @Test
     fun `an error ends the flow as what it is`() =

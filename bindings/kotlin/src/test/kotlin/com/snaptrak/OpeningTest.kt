@@ -37,8 +37,24 @@ internal class OpeningTest {
             val letter = File(config.store, "letter.txt")
             letter.parentFile.mkdirs()
             letter.writeText("no store")
-            assertEquals("not_empty", assertThrows<SnapTrakException.Refused> { SnapTrak.openOrCreate(config, MemoryKeyStore()) }.code)
+            assertEquals("not_a_store", assertThrows<SnapTrakException.Refused> { SnapTrak.openOrCreate(config, MemoryKeyStore()) }.code)
+            assertEquals("not_empty", assertThrows<SnapTrakException.Refused> { SnapTrak.create(config, MemoryKeyStore()) }.code)
             assertEquals(listOf(letter), letter.parentFile.listFiles().orEmpty().toList())
+        }
+
+    @Test
+    fun `where a making was broken off there is no store yet`() =
+        testing {
+            val keyStore = MemoryKeyStore()
+            assertEquals("no_store", assertThrows<SnapTrakException.Refused> { SnapTrak.open(config, keyStore) }.code)
+            keyStore.instead = { error("an exception of the app") }
+            assertEquals("not_yet", assertThrows<SnapTrakException.Unlock> { SnapTrak.create(config, keyStore) }.code)
+            keyStore.instead = {}
+            assertTrue(File(config.store).list().orEmpty().isNotEmpty(), "something was begun")
+            assertEquals("no_store", assertThrows<SnapTrakException.Refused> { SnapTrak.open(config, keyStore) }.code)
+            SnapTrak.create(config, keyStore).useThenShutdown { it.note("kept") }
+            assertEquals("store_exists", assertThrows<SnapTrakException.Refused> { SnapTrak.create(config, keyStore) }.code)
+            assertEquals(1, SnapTrak.open(config, keyStore).useThenShutdown { it.captures().toList().size })
         }
 
     @Test
