@@ -7,6 +7,7 @@ mod fetch;
 mod kills;
 mod notes;
 mod opening;
+mod panics;
 mod recordings;
 mod recordings_sent;
 mod recovering;
