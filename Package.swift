@@ -43,3 +43,22 @@ let package = Package(
     ],
     swiftLanguageModes: [.v6]
 )
+
+#if os(Linux)
+    // The repository's own tests of what a call leaves in the library, with a library that counts it (tests/probe).
+    if Context.environment["SNAPTRAK_PROBE"] != nil {
+        package.targets += [
+            .systemLibrary(name: "SnapTrakProbeFFI", path: "bindings/swift/Generated/SnapTrakProbeFFI"),
+            .target(
+                name: "SnapTrakProbe",
+                dependencies: ["SnapTrakProbeFFI", "SnapTrakGenerated"],
+                path: "bindings/swift/Generated/SnapTrakProbe"
+            ),
+            .testTarget(
+                name: "ProbeTests",
+                dependencies: ["SnapTrak", "SnapTrakProbe"],
+                path: "bindings/swift/Tests/ProbeTests"
+            ),
+        ]
+    }
+#endif

@@ -1,16 +1,18 @@
 //! `cargo xtask bench GROUP`: builds the bench in the release profile and runs it.
 
+mod ffi;
+
 use std::path::PathBuf;
 use std::process::Command as Process;
 
-use crate::cache::repository;
+use crate::cache::{Cache, repository};
 use crate::error::{Error, Result};
 use crate::{prerequisites, terminal};
 
 /// Arguments of the command.
 #[derive(clap::Args)]
 pub(crate) struct Command {
-    /// What to measure (store)
+    /// What to measure (store, or ffi: what a call costs from Kotlin and Swift)
     group: String,
     /// Write the rows to this file as JSON
     #[arg(long, value_name = "FILE")]
@@ -33,8 +35,11 @@ pub(crate) struct Command {
 }
 
 /// Runs the bench.
-pub(crate) fn run(command: &Command) -> Result<()> {
+pub(crate) fn run(command: &Command, cache: &Cache) -> Result<()> {
     prerequisites::ensure()?;
+    if command.group == "ffi" {
+        return ffi::run(command.json.as_deref(), cache);
+    }
     terminal::progress("building the bench in the release profile (the first time takes some minutes)");
     let mut bench = Process::new("cargo");
     bench.args(["run", "--quiet", "--release", "--locked", "--package", "snaptrak-bench", "--", &command.group]);

@@ -4,14 +4,17 @@
 //! what several commands need (cache, packages, Python, processes) are modules of their own. Nothing of the SDK is linked
 //! here, so that this program compiles in seconds and can prepare a machine on which the SDK does not build yet.
 
+mod api;
 mod bench;
 mod build;
 mod cache;
 mod crash;
 mod demo;
 mod error;
+mod library;
 mod models;
 mod package;
+mod packages;
 mod pictures;
 mod prerequisites;
 mod process;
@@ -52,6 +55,10 @@ enum Command {
     Crash(crash::Command),
     /// Measure a group beside its peers
     Bench(bench::Command),
+    /// List what apps can call in each language, and compare it with what was accepted
+    Api(api::Command),
+    /// Build the native library as apps ship it, and check its symbols and its size
+    Library(library::Command),
 }
 
 fn main() -> ExitCode {
@@ -74,6 +81,8 @@ fn run(command: Command) -> Result<()> {
         Command::Demo(command) => demo::run(&command, &cache),
         Command::Test(command) => test::run(&command, &cache),
         Command::Crash(command) => crash::run(&command, &cache),
-        Command::Bench(command) => bench::run(&command),
+        Command::Bench(command) => bench::run(&command, &cache),
+        Command::Api(command) => api::run(&command, &cache),
+        Command::Library(command) => library::run(&command),
     }
 }

@@ -24,7 +24,7 @@ pub(crate) struct Command {
     /// Write the groups and their counts to this file as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Run only these groups (prepare, format, build, tests, doctests, lint, documentation, crash, demo, kotlin, swift)
+    /// Run only these groups (prepare, format, build, tests, doctests, lint, documentation, crash, demo, library, api, kotlin, swift)
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
 }
@@ -95,10 +95,11 @@ const JOBS: &[Job] = &[
     Job { name: "demo", program: "cargo", arguments: &["xtask", "demo"], environment: BUILT },
 ];
 
-/// Runs the tests of a language's package.
+/// Looks at what apps get: the native library, then a language's package.
 type Binding = fn(&Cache) -> Result<Outcome>;
 
-const BINDINGS: &[(&str, Binding)] = &[("kotlin", bindings::kotlin), ("swift", bindings::swift)];
+const BINDINGS: &[(&str, Binding)] =
+    &[("library", bindings::library), ("api", bindings::api), ("kotlin", bindings::kotlin), ("swift", bindings::swift)];
 
 /// Runs the groups; an error when any failed.
 pub(crate) fn run(command: &Command, cache: &Cache) -> Result<()> {

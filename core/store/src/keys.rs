@@ -14,7 +14,7 @@ use snaptrak_domain::{AssetId, KeyClass, KeyStore, Random, Secret, Signer, UnixM
 use snaptrak_seal::{DataKey, KemAlgorithm, RecipientPrivateKey, RecipientPublicKey, SoftwareSigner};
 use std::{
     collections::{BTreeMap, VecDeque},
-    sync::{Arc, Mutex, MutexGuard, RwLock},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
 };
 use zeroize::Zeroizing;
 
@@ -199,6 +199,8 @@ impl Keys {
     }
 }
 
+/// The app's key store is asked under one of these locks and may panic there. What they hold is replaced in one step, so it is whole
+/// whatever became of whoever held them.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().expect("no one panics while holding this lock")
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

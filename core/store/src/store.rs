@@ -79,11 +79,13 @@ impl Files {
     }
 
     pub(crate) fn change(&self) -> MutexGuard<'_, ()> {
-        self.changes.lock().expect("no one panics while holding this lock")
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The app's key store is asked under it, and may panic: what is on disk is whole after every step, and the next caller reads it
+    /// again.
     pub(crate) fn rewrite(&self) -> MutexGuard<'_, ()> {
-        self.rewrites.lock().expect("no one panics while holding this lock")
+        self.rewrites.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

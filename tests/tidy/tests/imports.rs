@@ -33,6 +33,7 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("snaptrak-e2e", &["snaptrak-driver"]),
         ("snaptrak-faults", &["snaptrak-driver"]),
         ("snaptrak-bench", &["snaptrak-domain", "snaptrak-seal", "snaptrak-store", "snaptrak-testkit", "snaptrak"]),
+        ("snaptrak-probe", &["snaptrak-ffi"]),
         ("snaptrak-flips", &["snaptrak-domain", "snaptrak-store", "snaptrak-testkit"]),
         ("snaptrak-tidy", &[]),
         ("xtask", &["snaptrak-driver"]),

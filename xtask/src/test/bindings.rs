@@ -1,15 +1,14 @@
-//! The Kotlin and Swift packages: code is generated from the built library, then each language's own runner runs its tests.
+//! What apps get: the native library, the façade's listing, and the Kotlin and Swift packages, each by its own runner.
 //!
-//! Owns: the commands of both, and what each needs besides a JDK. Refuses to know what a test checks. Where a tool-chain cannot be had,
-//! the group says why and counts as skipped.
-
-use std::path::{Path, PathBuf};
-use std::process::Command;
+//! Owns: what belongs to each group. Refuses to know what a test checks. Where a tool-chain cannot be had, the group says why and
+//! counts as skipped.
 
 use super::tally::{self, Counts};
-use crate::cache::{Cache, repository};
+use crate::api::{self, Language};
+use crate::cache::Cache;
 use crate::error::Result;
-use crate::{prerequisites, process, terminal};
+use crate::packages::{built, kotlin, swift};
+use crate::{library, process, terminal};
 
 /// What a group came to.
 pub(super) enum Outcome {
@@ -19,71 +18,50 @@ pub(super) enum Outcome {
     Skipped { why: String },
 }
 
-/// The Kotlin library on the desktop's JVM.
-pub(super) fn kotlin(cache: &Cache) -> Result<Outcome> {
-    prerequisites::ensure_kotlin()?;
-    let generated = generate("kotlin")?;
-    let mut maven = Command::new("mvn");
-    maven.args(["--batch-mode", "--no-transfer-progress", "--file", "bindings/kotlin/pom.xml"]);
-    // A compiler that stays behind would hold 600 MB.
-    maven.arg("-Dkotlin.compiler.daemon=false");
-    maven.arg(format!("-Dsnaptrak.generated={}", generated.display()));
-    maven.arg(format!("-Dsnaptrak.native={}", built().display()));
-    maven.arg(format!("-Dsnaptrak.cache={}", cache.path("").display()));
-    ran(maven.arg("test"))
+impl Outcome {
+    fn of(counts: Counts) -> Self {
+        Self::Ran { succeeded: counts.failed == 0, counts }
+    }
 }
 
-/// The Swift package on Linux, in a tool-chain of its own.
-pub(super) fn swift(cache: &Cache) -> Result<Outcome> {
-    if !cfg!(all(target_os = "linux", target_arch = "x86_64")) || !prerequisites::is_debian() {
-        let why = "Swift's tool-chain is fetched on x86-64 Debian only".to_owned();
+/// The native library as it is shipped.
+pub(super) fn library(_: &Cache) -> Result<Outcome> {
+    if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
+        let why = "its figures are those of x86-64 Linux".to_owned();
         return Ok(Outcome::Skipped { why });
     }
-    prerequisites::ensure_swift()?;
-    let toolchain = cache.path("swift");
-    {
-        let _filling = cache.filling()?;
-        let said = process::run(script("toolchain.sh").arg(&toolchain))?;
-        terminal::progress(said.trim_end());
+    let checks = library::checked()?;
+    Ok(Outcome::of(checks.iter().map(|check| Counts::one(check.wrong.is_empty())).fold(Counts::default(), Counts::and)))
+}
+
+/// The façade's listing.
+pub(super) fn api(cache: &Cache) -> Result<Outcome> {
+    Ok(Outcome::of(Counts::one(api::holds(Language::Rust, cache)?)))
+}
+
+/// The Kotlin library on the desktop's JVM, its listing and its reference.
+pub(super) fn kotlin(cache: &Cache) -> Result<Outcome> {
+    let (succeeded, counts) = tally::run(kotlin::maven(cache, &built())?.arg("test"))?;
+    if !succeeded {
+        return Ok(Outcome::Ran { succeeded, counts });
     }
-    process::run(script("assemble.sh").arg(generate("swift")?))?;
-    let mut swift = script("run.sh");
-    swift.arg(&toolchain).args(["swift", "test", "--scratch-path", "target/swift"]);
-    swift.args(["-Xswiftc", "-warnings-as-errors"]);
-    let folder = built();
-    swift.arg("-Xlinker").arg(format!("-L{}", folder.display()));
-    swift.arg("-Xlinker").arg(format!("-rpath={}", folder.display()));
-    swift.env("SNAPTRAK_SERVER", folder.join("snaptrak-server")).env("SNAPTRAK_CACHE", cache.path(""));
-    ran(&mut swift)
+    let reference = process::run(kotlin::maven(cache, &built())?.arg("dokka:dokka"));
+    if let Err(error) = &reference {
+        terminal::failure(error);
+    }
+    let holds = api::holds(Language::Kotlin, cache)?;
+    Ok(Outcome::of(counts.and(Counts::one(reference.is_ok())).and(Counts::one(holds))))
 }
 
-fn ran(command: &mut Command) -> Result<Outcome> {
-    let (succeeded, counts) = tally::run(command.current_dir(repository()))?;
-    Ok(Outcome::Ran { succeeded, counts })
-}
-
-fn script(name: &str) -> Command {
-    let mut command = Command::new("bash");
-    command.arg(repository().join("bindings/swift").join(name)).current_dir(repository());
-    command
-}
-
-/// Where the group `build` put the programs and the library.
-fn built() -> PathBuf {
-    target().join("debug")
-}
-
-fn target() -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| repository().join("target"), PathBuf::from)
-}
-
-/// Generates a language's code from the built library; the folder that it is in.
-fn generate(language: &str) -> Result<PathBuf> {
-    let folder = target().join("uniffi").join(language);
-    let config = Path::new("bindings/ffi/uniffi.toml");
-    let mut generator = Command::new(built().join("snaptrak-bindgen"));
-    generator.args(["generate", "--no-format", "--language", language, "--config"]).arg(config);
-    generator.arg("--out-dir").arg(&folder).arg(built().join("libsnaptrak_ffi.so")).current_dir(repository());
-    process::run(&mut generator)?;
-    Ok(folder)
+/// The Swift package on Linux, and its listing.
+pub(super) fn swift(cache: &Cache) -> Result<Outcome> {
+    if let Some(why) = swift::obstacle() {
+        return Ok(Outcome::Skipped { why });
+    }
+    swift::prepare(cache)?;
+    let (succeeded, counts) = tally::run(&mut swift::test(cache, &built()))?;
+    let (probed, of_the_probe) = tally::run(&mut swift::probe(cache, "debug")?)?;
+    let holds = api::holds(Language::Swift, cache)?;
+    let counts = counts.and(of_the_probe).and(Counts::one(holds));
+    Ok(Outcome::Ran { succeeded: succeeded && probed && holds, counts })
 }

@@ -34,6 +34,20 @@ pub(super) fn run(command: &mut Command) -> Result<(bool, Counts)> {
 }
 
 impl Counts {
+    /// One check.
+    pub(super) fn one(passed: bool) -> Self {
+        Self { passed: u64::from(passed), failed: u64::from(!passed), ..Self::default() }
+    }
+
+    /// Both together.
+    pub(super) fn and(mut self, other: Self) -> Self {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.ignored += other.ignored;
+        self.skipped.extend(other.skipped);
+        self
+    }
+
     /// Adds a line of the form `test result: ok. 3 passed; 0 failed; 1 ignored; ...`, `skipped NAME: WHY`, or another runner's.
     fn add(&mut self, line: &str) {
         self.add_surefire(line);

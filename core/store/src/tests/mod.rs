@@ -7,6 +7,7 @@ mod fetch;
 mod kills;
 mod notes;
 mod opening;
+mod panics;
 mod receipts;
 mod recordings;
 mod recordings_sent;

@@ -10,10 +10,15 @@ enum ProcessCounts {
 
     /// Threads that the library started, by their names. Swift's own are of another name and stay.
     static func libraryThreads() throws -> [String] {
+        try threads().filter { $0.hasPrefix("snaptrak") }
+    }
+
+    /// Names of all threads.
+    static func threads() throws -> [String] {
         let tasks = try FileManager.default.contentsOfDirectory(atPath: "/proc/self/task")
         // A thread may end between the listing and the reading.
         let names = tasks.compactMap { try? String(contentsOfFile: "/proc/self/task/\($0)/comm", encoding: .utf8) }
-        return names.map { $0.trimmingCharacters(in: .newlines) }.filter { $0.hasPrefix("snaptrak") }
+        return names.map { $0.trimmingCharacters(in: .newlines) }
     }
 
     static func nameOfThisThread() -> String {

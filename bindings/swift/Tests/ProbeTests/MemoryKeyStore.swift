@@ -1,0 +1,1 @@
+../SnapTrakTests/Station/MemoryKeyStore.swift

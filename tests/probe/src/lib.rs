@@ -1,0 +1,12 @@
+#![doc = include_str!("../README.md")]
+
+mod bare;
+mod held;
+mod panics;
+
+pub use bare::{Bare, BareCallback, BareFailure, BareHandle, bare, bare_borrow, bare_callback, bare_hop};
+pub use held::{Held, held};
+pub use panics::{PanicSwitch, open_that_panics};
+
+snaptrak_ffi::uniffi_reexport_scaffolding!();
+uniffi::setup_scaffolding!();

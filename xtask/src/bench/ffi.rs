@@ -1,0 +1,135 @@
+//! What a call costs from Kotlin and from Swift, beside a call that crosses in the same way and does nothing.
+//!
+//! Owns: which library the packages' own tests measure, and how their lines become a table. The same tests hold, in the gate with
+//! fewer calls, that a call leaves nothing in the library.
+
+use std::path::Path;
+use std::process::Command as Process;
+
+use serde::Serialize;
+
+use crate::cache::{Cache, repository};
+use crate::error::{AtPath, Error, Result};
+use crate::packages::{kotlin, swift, target};
+use crate::{process, terminal};
+
+/// Calls of each kind, after which the library holds what it held before.
+const CALLS: usize = 100_000;
+
+/// Calls that do as little as the bare one must cost no more than one and a half of it.
+const TARGET: f64 = 0.67;
+
+/// The beginnings of their names.
+const WITH_TARGET: [&str; 4] = ["call", "handle", "suspend call", "async call"];
+
+/// One kind of call.
+#[derive(Serialize)]
+struct Row {
+    name: String,
+    unit: &'static str,
+    ours: f64,
+    peer: f64,
+    /// Above 1 means that ours is cheaper.
+    ratio_median: f64,
+    ratio_min: f64,
+    ratio_max: f64,
+    target: Option<f64>,
+}
+
+/// Measures both languages; Swift where its tool-chain can be had.
+pub(super) fn run(json: Option<&Path>, cache: &Cache) -> Result<()> {
+    build(&["--workspace", "--all-targets"])?;
+    build(&["--release", "--package", "snaptrak-probe"])?;
+    let release = target().join("release");
+    let mut maven = kotlin::maven(cache, &release)?;
+    maven.args(["test", "-Dtest=CallsTest", "-Dsurefire.failIfNoSpecifiedTests=false"]);
+    terminal::progress("measuring Kotlin");
+    let mut said = process::run(maven.arg(format!("-Dsnaptrak.calls={CALLS}")))?;
+    match swift::obstacle() {
+        Some(why) => terminal::result(&format!("Swift not run: {why}")),
+        None => {
+            swift::prepare(cache)?;
+            let mut tests = swift::probe(cache, "release")?;
+            tests.args(["--configuration", "release"]).env("SNAPTRAK_CALLS", CALLS.to_string());
+            terminal::progress("measuring Swift");
+            said += &process::run(&mut tests)?;
+        }
+    }
+    let rows = rows(&said);
+    print(&rows);
+    let Some(file) = json else { return Ok(()) };
+    let text =
+        serde_json::to_string_pretty(&rows).map_err(|source| Error::Description { path: file.to_owned(), source })?;
+    std::fs::write(file, text + "\n").at(file)
+}
+
+fn build(what: &[&str]) -> Result<()> {
+    terminal::progress(&format!("cargo build {} (the first time takes some minutes)", what.join(" ")));
+    let mut cargo = Process::new("cargo");
+    cargo.arg("build").args(what).args(["--locked"]).env("CARGO_INCREMENTAL", "0").current_dir(repository());
+    process::run(&mut cargo).map(drop)
+}
+
+/// Lines of the form `bench-ffi LANGUAGE NAME OURS BARE RATIO MIN MAX`, in nanoseconds a call and times of the bare one. A name comes
+/// twice, since the first run only warms up.
+fn rows(said: &str) -> Vec<Row> {
+    let mut rows: Vec<Row> = Vec::new();
+    for row in said.lines().filter_map(row) {
+        rows.retain(|earlier| earlier.name != row.name);
+        rows.push(row);
+    }
+    rows
+}
+
+fn row(line: &str) -> Option<Row> {
+    let mut words = line.strip_prefix("bench-ffi\t")?.split('\t');
+    let (language, call) = (words.next()?, words.next()?);
+    let figures: Vec<f64> = words.filter_map(|figure| figure.trim().parse().ok()).collect();
+    let [ours, bare, ratio, min, max] = figures[..] else { return None };
+    let measured = WITH_TARGET.contains(&call) || call.starts_with("handle");
+    Some(Row {
+        name: format!("{language}: {call}"),
+        unit: "µs",
+        ours: ours / 1000.0,
+        peer: bare / 1000.0,
+        ratio_median: 1.0 / ratio,
+        ratio_min: 1.0 / max,
+        ratio_max: 1.0 / min,
+        target: measured.then_some(TARGET),
+    })
+}
+
+fn print(rows: &[Row]) {
+    terminal::result(&format!(
+        "{:<44} {:>9} {:>9}  {:<4} {:>6} {:>13} {:>7}",
+        "", "ours", "bare", "unit", "ratio", "range", "target"
+    ));
+    for row in rows {
+        let target = match row.target {
+            Some(target) if row.ratio_median < target => format!("{target:.2} !"),
+            Some(target) => format!("{target:.2}  "),
+            None => "-  ".to_owned(),
+        };
+        let range = format!("{:.2}-{:.2}", row.ratio_min, row.ratio_max);
+        terminal::result(&format!(
+            "{:<44} {:>9.3} {:>9.3}  {:<4} {:>6.2} {range:>13} {target:>7}",
+            row.name, row.ours, row.peer, row.unit, row.ratio_median
+        ));
+    }
+    terminal::result(&format!("{CALLS} calls of each kind (49 of a chunk of 1 MiB); nothing stayed in the library"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_run_of_a_call_counts() {
+        let said = "bench-ffi\tSwift\tcall\t900.0\t9.0\t100.0\t90.0\t110.0\n[INFO] other\n\
+                    bench-ffi\tSwift\tcall\t20.0\t10.0\t2.0\t1.0\t4.0\n";
+        let rows = rows(said);
+        assert_eq!(rows.len(), 1);
+        assert_eq!((rows[0].ours, rows[0].ratio_median, rows[0].ratio_min), (0.02, 0.5, 0.25));
+        assert_eq!(rows[0].target, Some(TARGET));
+    }
+}
