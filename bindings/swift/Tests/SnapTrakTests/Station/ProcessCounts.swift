@@ -8,9 +8,15 @@ enum ProcessCounts {
         try FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").count
     }
 
-    /// Threads that the library started, by their names. Swift's own are of another name and stay.
+    /// Threads of the library by their names, and those of Swift that inherited one.
     static func libraryThreads() throws -> [String] {
         try threads().filter { $0.hasPrefix("snaptrak") }
+    }
+
+    /// How many of some threads are there that cannot be Swift's own: its pool begins one a processor from whichever thread
+    /// resumes a task, and on Linux a thread inherits the name of the one that began it.
+    static func own(_ names: [String]) -> Int {
+        max(0, names.count - ProcessInfo.processInfo.activeProcessorCount)
     }
 
     /// Names of all threads.
