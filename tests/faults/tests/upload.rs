@@ -5,6 +5,7 @@
 use serde_json::{Value, json};
 use snaptrak_driver::{Answer, Captured, EMAIL, Station, Wire, captures, now_ms, patience};
 use snaptrak_faults::{Running, sealed_bytes, sent_bytes, wired};
+use std::{fs, path::Path};
 
 /// A piece and a half: there is something in flight and something after it.
 const LARGE_BYTES: u64 = 50_000_000;
@@ -15,6 +16,9 @@ const STOP_AFTER_BYTES: u64 = 24_000_000;
 /// What may have to be sent again after a kill: what lay in the buffers of sockets, and what the server had not synced. Less
 /// than what had gone up, or nothing would have been resumed.
 const RESENT_BYTES_MAX: u64 = 20_000_000;
+
+/// What the server has read of it before it is killed: a server that had no time to read anything could keep nothing.
+const READ_BYTES_MIN: u64 = 16_000_000;
 
 /// A large file, a photo and a note.
 fn evidence(station: &Station) -> Vec<Captured> {
@@ -33,6 +37,17 @@ fn sync_until_stopped(station: &Station, wire: &Wire) -> Running {
     running
 }
 
+/// Bytes of the files in a folder that others write to: one that goes between two looks counts nothing.
+fn folder_bytes(folder: &Path) -> u64 {
+    let entries = fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
+    let bytes = |entry: fs::DirEntry| match entry.metadata() {
+        Ok(found) if found.is_dir() => folder_bytes(&entry.path()),
+        Ok(found) => found.len(),
+        Err(_) => 0,
+    };
+    entries.map(bytes).sum()
+}
+
 fn assert_done(windows: &[Answer]) {
     let last = windows.last().unwrap();
     assert_eq!(
@@ -49,6 +64,8 @@ fn the_server_is_killed_in_the_middle() {
     let (mut station, wire) = wired(&[]);
     let taken = evidence(&station);
     let running = sync_until_stopped(&station, &wire);
+    let held = || folder_bytes(&station.server_data());
+    assert!(patience::until(|| held() >= READ_BYTES_MIN), "the server reads what the wire let through: {}", held());
     station.stop_server();
     wire.cut();
     station.start_server(&[]).unwrap();
