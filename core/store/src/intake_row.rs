@@ -1,7 +1,8 @@
 //! A note as its row of `intake` holds it until it is settled.
 //!
-//! Owns the two forms of it: the journal's entry as it is, and a short one for the usual note, a JSON list without names. Eight
-//! short ones fit into a page of the database where two of the long ones do, and a commit takes as long as it has pages.
+//! Owns the two forms of it: the journal's entry as it is, and a short one for the usual note, a JSON list without names, which
+//! is less than half as long. Eight callers' notes then mostly fit into the page that is being filled, and every page more is
+//! encrypted, written and synced by their commit.
 
 use crate::{
     capture_rows::Witness,

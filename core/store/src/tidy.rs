@@ -49,7 +49,7 @@ impl LogLength {
         self.0.load(Ordering::SeqCst) * LOG_PAGE_BYTES
     }
 
-    fn is_empty_now(&self) {
+    fn set_empty(&self) {
         self.0.store(0, Ordering::SeqCst);
     }
 }
@@ -80,10 +80,10 @@ impl Chore for EmptyLog {
             Some(busy) => !busy?,
             None => false,
         };
-        // Somebody reads for long: the writer must not wait for them again at every group.
         if emptied {
-            self.log.is_empty_now();
+            self.log.set_empty();
         }
+        // Somebody reads for long: the writer must not wait for them again at every group.
         self.limit_bytes = if emptied { LOG_BYTES_MAX } else { bytes + LOG_BYTES_MAX };
         tracing::debug!(bytes, emptied, "the log has grown");
         Ok(false)

@@ -3,9 +3,8 @@
 //! Owns when it is awake: from a commit until nobody has come for a while and nothing is left to do. Asleep it has no timer,
 //! and a caller wakes it with its first commit and with no other.
 
-use super::{GROUPS_BEFORE_CHORES, Occasion, Shared, WriteSide};
+use super::{GROUPS_BEFORE_CHORES, Occasion, Shared};
 use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -139,29 +138,4 @@ fn do_chores(shared: &Shared, occasion: Occasion) -> bool {
         return true;
     }
     room.do_chores(occasion, &|| shared.door.waiting() > 0)
-}
-
-/// What only one at a time may use.
-pub(super) struct Room {
-    pub(super) side: WriteSide,
-    pub(super) chores: Box<dyn super::Chores>,
-    pub(super) groups_since_chores: u32,
-    pub(super) last_group_jobs: usize,
-}
-
-impl Room {
-    pub(super) fn do_chores(&mut self, occasion: Occasion, someone_waits: &dyn Fn() -> bool) -> bool {
-        self.groups_since_chores = 0;
-        // While people keep coming, the journal is synced when it has waited long enough.
-        if occasion == Occasion::Idle
-            && let Err(error) = self.side.journal.sync()
-        {
-            tracing::warn!(%error, "the journal could not be synced");
-        }
-        let run = || self.chores.run(&mut self.side, occasion, someone_waits);
-        catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
-            tracing::error!("a chore panicked and waits for another time");
-            false
-        })
-    }
 }

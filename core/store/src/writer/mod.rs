@@ -22,7 +22,7 @@ use crate::{
     journal::{Journal, Lines},
 };
 use door::{Door, Lead, Turn};
-use idle::{Bell, Room};
+use idle::Bell;
 use job::Answer;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use std::{
@@ -79,6 +79,31 @@ impl WriteSide {
         self.journal.append(lines)?;
         transaction.commit()?;
         Ok(value)
+    }
+}
+
+/// What only one at a time may use.
+struct Room {
+    side: WriteSide,
+    chores: Box<dyn Chores>,
+    groups_since_chores: u32,
+    last_group_jobs: usize,
+}
+
+impl Room {
+    fn do_chores(&mut self, occasion: Occasion, someone_waits: &dyn Fn() -> bool) -> bool {
+        self.groups_since_chores = 0;
+        // While people keep coming, the journal is synced when it has waited long enough.
+        if occasion == Occasion::Idle
+            && let Err(error) = self.side.journal.sync()
+        {
+            tracing::warn!(%error, "the journal could not be synced");
+        }
+        let run = || self.chores.run(&mut self.side, occasion, someone_waits);
+        catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
+            tracing::error!("a chore panicked and waits for another time");
+            false
+        })
     }
 }
 

@@ -13,10 +13,11 @@ enum ProcessCounts {
         try threads().filter { $0.hasPrefix("snaptrak") }
     }
 
-    /// How many of some threads are there that cannot be Swift's own: its pool begins one a processor from whichever thread
-    /// resumes a task, and on Linux a thread inherits the name of the one that began it.
+    /// How many of some threads cannot be Swift's own: its pool has one a processor, may begin it from a call's thread that
+    /// resumes a task, and on Linux a thread inherits the name of the one that began it. Any other thread counts.
     static func own(_ names: [String]) -> Int {
-        max(0, names.count - ProcessInfo.processInfo.activeProcessorCount)
+        let calls = names.filter { $0 == "snaptrak-call" || $0 == "bare-call" }.count
+        return names.count - min(calls, ProcessInfo.processInfo.activeProcessorCount)
     }
 
     /// Names of all threads.
