@@ -27,6 +27,7 @@ pub mod secret;
 pub mod signer;
 pub mod step;
 pub mod step_event;
+pub mod store_event;
 pub mod transport;
 
 pub use asset::{AssetState, Rendition};
@@ -46,3 +47,4 @@ pub use sealed_metadata::{PieceDigest, SealedMetadata};
 pub use secret::Secret;
 pub use signer::{Signer, SignerError};
 pub use step::{StepKind, StepState};
+pub use store_event::{EventKind, StoreEvent};

@@ -25,6 +25,7 @@ mod sync;
 mod thumbnail;
 mod trust;
 mod verify;
+mod watch;
 
 pub use analyse::{AnalyseOptions, AnalyseReport};
 pub use capture::CaptureOptions;
@@ -44,15 +45,16 @@ pub use room::Forecast;
 pub use snaptrak::{RotateKeys, SnapTrak};
 pub use sync::{Budget, StoppedBecause, SyncReport};
 pub use verify::{VerifyFailure, VerifyReport};
+pub use watch::{FindingsWatcher, QueueWatcher, Watcher};
 
 pub use snaptrak_domain::{
     AccountId, AssetId, AssetState, BootId, CancelToken, CaptureId, CaptureMetadata, Clock, DeviceId, Disk,
-    EndedBecause, Finding, FindingBox, KeptCode, KeyClass, KeyStore, KeyStoreError, Kind, Location, MonotonicMs,
-    OrganisationId, PieceState, Random, RandomError, Reason, ReasonCode, Rendition, Secret, Sha256Digest, Signer,
-    SignerError, StageMs, StepKind, StepState, Task, UnixMs, WallTime, capture::CaptureSummary, engine::Accelerator,
-    key_store::WrappedKeys,
+    EndedBecause, EventKind, Finding, FindingBox, KeptCode, KeyClass, KeyStore, KeyStoreError, Kind, Location,
+    MonotonicMs, OrganisationId, PieceState, Random, RandomError, Reason, ReasonCode, Rendition, Secret, Sha256Digest,
+    Signer, SignerError, StageMs, StepKind, StepState, StoreEvent, Task, UnixMs, WallTime, capture::CaptureSummary,
+    engine::Accelerator, key_store::WrappedKeys,
 };
 pub use snaptrak_store::{
-    AssetDetail, CaptureDetail, Captured, Page, ParkedStep, PieceDetail, PieceDone, RecordOptions, Recorded,
-    StepDetail, StoreStatus, SystemDisk, Why,
+    AssetDetail, Batch, CaptureDetail, Captured, Page, ParkedStep, PieceDetail, PieceDone, QueueHealth, RecordOptions,
+    Recorded, StepDetail, StoreStatus, SystemDisk, Why,
 };

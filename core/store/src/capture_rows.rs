@@ -11,11 +11,13 @@ use crate::{
         steps::{self, NewSteps},
     },
     receipts, rows,
+    writer::WriteTransaction,
 };
 use rusqlite::{Connection, params};
 use serde::{Deserialize, Serialize};
 use snaptrak_domain::{
-    AssetId, AssetState, CaptureMetadata, Instant, Kind, PieceState, Rendition, Sha256Digest, UnixMs,
+    AssetId, AssetState, CaptureId, CaptureMetadata, EventKind, Instant, Kind, PieceState, Rendition, Sha256Digest,
+    StoreEvent, UnixMs,
     asset::{self, AssetFacts},
 };
 use snaptrak_seal::{PieceEntry, ReceiptClaims, SealedPiece};
@@ -60,16 +62,28 @@ pub(crate) fn first_state(kind: Kind, content_type: &str, pieces: usize) -> Asse
     })
 }
 
-/// Inserts a whole capture; the state of its original.
-pub(crate) fn insert(connection: &Connection, new: &NewCapture) -> Result<AssetState, StoreError> {
-    insert_capture(connection, &new.metadata)?;
+/// Inserts a whole capture, and announces it; the state of its original.
+pub(crate) fn insert(transaction: &WriteTransaction<'_>, new: &NewCapture) -> Result<AssetState, StoreError> {
+    let state = insert_announced(transaction, new)?;
+    transaction.announce(added(new.metadata.capture_id, new.asset_id, state));
+    Ok(state)
+}
+
+/// The original of a capture that is new.
+pub(crate) fn added(capture_id: CaptureId, asset_id: AssetId, state: AssetState) -> StoreEvent {
+    StoreEvent { kind: EventKind::Added, capture_id, asset_id, rendition: Rendition::Original, state }
+}
+
+/// Inserts a whole capture that was announced when it was taken in.
+pub(crate) fn insert_announced(transaction: &Connection, new: &NewCapture) -> Result<AssetState, StoreError> {
+    insert_capture(transaction, &new.metadata)?;
     let state = first_state(new.metadata.kind, &new.metadata.content_type, new.pieces.len());
     let (envelope, piece) = match &new.place {
         Place::Incoming => (None, None),
         Place::Row { envelope, piece } => (Some(envelope), Some(piece)),
     };
     rows::change(
-        connection,
+        transaction,
         "INSERT INTO asset (id, capture_id, rendition, state, closed, bytes, sha256, envelope, in_incoming, state_since_ms)
          VALUES (?1, ?2, ?3, ?4, 1, ?5, ?6, ?7, ?8, ?9)",
         params![
@@ -85,23 +99,23 @@ pub(crate) fn insert(connection: &Connection, new: &NewCapture) -> Result<AssetS
         ],
     )?;
     for one in &new.pieces {
-        insert_piece(connection, new.asset_id, one, piece.map(Vec::as_slice))?;
+        insert_piece(transaction, new.asset_id, one, piece.map(Vec::as_slice))?;
     }
-    take_receipt(connection, new)?;
-    with_steps(new, |new| steps::insert(connection, *new))?;
+    take_receipt(transaction, new)?;
+    with_steps(new, |new| steps::insert(transaction, *new))?;
     Ok(state)
 }
 
 /// The rows of a recording before its first piece.
 pub(crate) fn insert_open(
-    connection: &Connection,
+    transaction: &WriteTransaction<'_>,
     metadata: &CaptureMetadata,
     asset_id: AssetId,
     now: UnixMs,
 ) -> Result<(), StoreError> {
-    insert_capture(connection, metadata)?;
+    insert_capture(transaction, metadata)?;
     rows::change(
-        connection,
+        transaction,
         "INSERT INTO asset (id, capture_id, rendition, state, closed, bytes, in_incoming, state_since_ms)
          VALUES (?1, ?2, ?3, ?4, 0, 0, 1, ?5)",
         params![
@@ -112,6 +126,7 @@ pub(crate) fn insert_open(
             now.0
         ],
     )?;
+    transaction.announce(added(metadata.capture_id, asset_id, AssetState::Recording));
     Ok(())
 }
 
@@ -126,16 +141,16 @@ pub(crate) struct AddedPiece {
 }
 
 /// A finished piece of a recording, with the steps by which it leaves.
-pub(crate) fn add_piece(connection: &Connection, added: &AddedPiece) -> Result<(), StoreError> {
+pub(crate) fn add_piece(transaction: &WriteTransaction<'_>, added: &AddedPiece) -> Result<(), StoreError> {
     let AddedPiece { asset_id, metadata, piece, now } = added;
-    insert_piece(connection, *asset_id, piece, None)?;
+    insert_piece(transaction, *asset_id, piece, None)?;
     rows::change(
-        connection,
+        transaction,
         "UPDATE asset SET bytes = bytes + ?2 WHERE id = ?1",
         params![asset_id.as_bytes(), rows::signed(piece.bytes)?],
     )?;
     if piece.index == 0 {
-        update_metadata(connection, metadata)?;
+        update_metadata(transaction, metadata)?;
     }
     let new = NewSteps {
         capture_id: metadata.capture_id,
@@ -145,26 +160,26 @@ pub(crate) fn add_piece(connection: &Connection, added: &AddedPiece) -> Result<(
         pieces: &[],
         now: *now,
     };
-    recorded::piece_added(connection, &new, piece.index, piece.sealed_bytes)
+    recorded::piece_added(transaction, &new, piece.index, piece.sealed_bytes)
 }
 
 /// Closes a recording whose pieces are those of `new`; the state of its original.
-pub(crate) fn close(connection: &Connection, new: &NewCapture) -> Result<AssetState, StoreError> {
+pub(crate) fn close(transaction: &WriteTransaction<'_>, new: &NewCapture) -> Result<AssetState, StoreError> {
     for piece in &new.pieces {
         // What was durable before a kill may lack its row.
-        insert_piece(connection, new.asset_id, piece, None)?;
+        insert_piece(transaction, new.asset_id, piece, None)?;
     }
     let record_changed =
-        outgoing::metadata(connection, new.metadata.capture_id)?.content_type != new.metadata.content_type;
-    update_metadata(connection, &new.metadata)?;
+        outgoing::metadata(transaction, new.metadata.capture_id)?.content_type != new.metadata.content_type;
+    update_metadata(transaction, &new.metadata)?;
     rows::change(
-        connection,
+        transaction,
         "UPDATE asset SET closed = 1, bytes = ?2, sha256 = ?3 WHERE id = ?1",
         params![new.asset_id.as_bytes(), rows::signed(new.bytes)?, new.sha256.as_bytes()],
     )?;
-    take_receipt(connection, new)?;
-    with_steps(new, |steps| recorded::closed(connection, steps, record_changed))?;
-    derive_asset_state(connection, new.asset_id, new.now)
+    take_receipt(transaction, new)?;
+    with_steps(new, |steps| recorded::closed(transaction, steps, record_changed))?;
+    derive_asset_state(transaction, new.asset_id, new.now)
 }
 
 fn update_metadata(connection: &Connection, metadata: &CaptureMetadata) -> Result<(), StoreError> {
@@ -177,20 +192,27 @@ fn update_metadata(connection: &Connection, metadata: &CaptureMetadata) -> Resul
 }
 
 /// Takes back a recording that never had a byte.
-pub(crate) fn remove_empty(connection: &Connection, asset_id: AssetId) -> Result<(), StoreError> {
+pub(crate) fn remove_empty(transaction: &WriteTransaction<'_>, asset_id: AssetId) -> Result<(), StoreError> {
     let id = asset_id.as_bytes();
     let capture = rows::first(
-        connection,
+        transaction,
         "SELECT capture_id FROM asset WHERE id = ?1 AND closed = 0
          AND NOT EXISTS (SELECT 1 FROM piece WHERE asset_id = ?1)",
         [id],
         |row| rows::capture_id(row, 0),
     )?;
     if let Some(capture_id) = capture {
-        rows::change(connection, "DELETE FROM asset WHERE id = ?1", [id])?;
-        rows::change(connection, "DELETE FROM capture WHERE id = ?1", [capture_id.as_bytes()])?;
+        rows::change(transaction, "DELETE FROM asset WHERE id = ?1", [id])?;
+        rows::change(transaction, "DELETE FROM capture WHERE id = ?1", [capture_id.as_bytes()])?;
+        transaction.announce(removed(capture_id, asset_id));
     }
     Ok(())
+}
+
+/// The original of a recording that never was.
+pub(crate) fn removed(capture_id: CaptureId, asset_id: AssetId) -> StoreEvent {
+    let (rendition, state) = (Rendition::Original, AssetState::Cancelled);
+    StoreEvent { kind: EventKind::Removed, capture_id, asset_id, rendition, state }
 }
 
 pub(crate) fn insert_capture(connection: &Connection, metadata: &CaptureMetadata) -> Result<(), StoreError> {

@@ -16,10 +16,12 @@ use crate::{
     queue::{outgoing, step_row, step_row::StepWrite},
     rows,
     sealing::{self, SealedAsset},
+    writer::WriteTransaction,
 };
 use rusqlite::{Connection, params};
 use snaptrak_domain::{
-    AssetId, AssetState, CaptureId, PieceState, Reason, Rendition, Sha256Digest, StepKind, StepState, UnixMs,
+    AssetId, AssetState, CaptureId, EventKind, PieceState, Reason, Rendition, Sha256Digest, StepKind, StepState,
+    StoreEvent, UnixMs,
     asset::{self, AssetFacts},
     limits::PIECE_PLAIN_BYTES_MAX,
     step_event::StepEvent,
@@ -201,29 +203,37 @@ fn asset_of(
 
 /// The rows of a derived asset whose files are in `incoming/`; the answer is the asset that is kept, which may be an earlier
 /// one.
-pub(crate) fn insert(connection: &Connection, new: &NewDerived) -> Result<AssetId, StoreError> {
-    let known = rows::first(connection, "SELECT 1 FROM capture WHERE id = ?1", [new.capture_id.as_bytes()], |_| Ok(()));
+pub(crate) fn insert(transaction: &WriteTransaction<'_>, new: &NewDerived) -> Result<AssetId, StoreError> {
+    let known =
+        rows::first(transaction, "SELECT 1 FROM capture WHERE id = ?1", [new.capture_id.as_bytes()], |_| Ok(()));
     known?.ok_or(StoreError::Missing { what: "capture" })?;
-    if let Some(there) = asset_of(connection, new.capture_id, new.rendition)? {
+    if let Some(there) = asset_of(transaction, new.capture_id, new.rendition)? {
         return Ok(there);
     }
-    insert_asset(connection, new, new.piece.sha256)?;
-    capture_rows::insert_piece(connection, new.asset_id, &new.piece, None)?;
+    insert_asset(transaction, new, new.piece.sha256)?;
+    capture_rows::insert_piece(transaction, new.asset_id, &new.piece, None)?;
+    let NewDerived { capture_id, asset_id, rendition, .. } = *new;
+    transaction.announce(StoreEvent { kind: EventKind::Added, capture_id, asset_id, rendition, state: first_state() });
     match new.rendition {
-        Rendition::Thumbnail => settle(connection, new.capture_id, None, new.now)?,
+        Rendition::Thumbnail => settle(transaction, new.capture_id, None, new.now)?,
         Rendition::Original | Rendition::Redacted => {}
     }
     Ok(new.asset_id)
 }
 
-fn insert_asset(connection: &Connection, new: &NewDerived, sha256: Sha256Digest) -> Result<(), StoreError> {
-    let state: AssetState = asset::derive(AssetFacts {
+/// The state of a new derived asset.
+fn first_state() -> AssetState {
+    asset::derive(AssetFacts {
         closed: true,
         withheld: true,
         prepared: true,
         parked: false,
         pieces: &[PieceState::Sealed],
-    });
+    })
+}
+
+fn insert_asset(connection: &Connection, new: &NewDerived, sha256: Sha256Digest) -> Result<(), StoreError> {
+    let state = first_state();
     rows::change(
         connection,
         "INSERT INTO asset (id, capture_id, rendition, state, closed, withheld, bytes, sha256, in_incoming, state_since_ms)

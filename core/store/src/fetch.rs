@@ -13,6 +13,7 @@ use crate::{
     Store, StoreError, chores, layout,
     queue::{derive, piece_row, send_again},
     rows,
+    writer::WriteTransaction,
 };
 use ring::digest::{Context, SHA256};
 use rusqlite::{Connection, params};
@@ -120,17 +121,21 @@ impl Store {
 }
 
 /// Rows and tombstones of an asset whose files are in their places.
-fn bring_back(connection: &Connection, asset_id: AssetId, now: UnixMs) -> Result<AssetState, StoreError> {
-    piece_row::apply_where_possible(connection, asset_id, PieceEvent::FetchedBack)?;
-    rows::change(connection, "DELETE FROM tombstone WHERE asset_id = ?1 AND reason = 'purged'", [asset_id.as_bytes()])?;
+fn bring_back(transaction: &WriteTransaction<'_>, asset_id: AssetId, now: UnixMs) -> Result<AssetState, StoreError> {
+    piece_row::apply_where_possible(transaction, asset_id, PieceEvent::FetchedBack)?;
+    rows::change(
+        transaction,
+        "DELETE FROM tombstone WHERE asset_id = ?1 AND reason = 'purged'",
+        [asset_id.as_bytes()],
+    )?;
     // What was just brought back is not the first to be dropped again.
     rows::change(
-        connection,
+        transaction,
         "INSERT INTO keep (capture_id, viewed_ms) SELECT capture_id, ?2 FROM asset WHERE id = ?1
          ON CONFLICT (capture_id) DO UPDATE SET viewed_ms = excluded.viewed_ms",
         params![asset_id.as_bytes(), now.0],
     )?;
-    derive::derive_asset_state(connection, asset_id, now)
+    derive::derive_asset_state(transaction, asset_id, now)
 }
 
 fn purged(connection: &Connection, asset_id: AssetId) -> Result<Vec<PurgedPiece>, StoreError> {

@@ -5,10 +5,12 @@ use crate::{
     journal::Entry,
     queue::{derive, end, enqueue, send_again, step_row},
     rows,
+    writer::WriteTransaction,
 };
-use rusqlite::{Connection, params};
+use rusqlite::params;
 use snaptrak_domain::{
-    AssetId, CaptureId, Finding, ReasonCode, StepKind, UnixMs, outcome::Outcome, queue_store::AttemptEnd,
+    AssetId, CaptureId, EventKind, Finding, ReasonCode, StepKind, StoreEvent, UnixMs, outcome::Outcome,
+    queue_store::AttemptEnd,
 };
 
 /// Steps brought back in one transaction.
@@ -47,7 +49,8 @@ impl Store {
             }
             let done = AttemptEnd { step_id, outcome: Outcome::Done, piece_event: None, now, jitter: 0 };
             end::end(tx, &done)?;
-            send_findings_again(tx, capture_id, now)
+            send_findings_again(tx, capture_id, now)?;
+            announce_findings(tx, capture_id, asset_id)
         })
     }
 
@@ -73,10 +76,33 @@ impl Store {
     }
 }
 
-fn send_findings_again(connection: &Connection, capture_id: CaptureId, now: UnixMs) -> Result<(), StoreError> {
-    let steps = step_row::of_capture(connection, capture_id)?;
-    for step in steps.iter().filter(|step| step.kind == StepKind::SendFindings) {
-        send_again::reopen(connection, step, now)?;
+/// Says that there are findings, once the asset stands where they leave it.
+fn announce_findings(
+    transaction: &WriteTransaction<'_>,
+    capture_id: CaptureId,
+    asset_id: AssetId,
+) -> Result<(), StoreError> {
+    if !transaction.is_watched() {
+        return Ok(());
     }
-    derive::derive_capture(connection, capture_id, now)
+    let sql = "SELECT rendition, state FROM asset WHERE id = ?1";
+    let asset = rows::first(transaction, sql, [asset_id.as_bytes()], |row| {
+        Ok((rows::word(row, 0, "rendition")?, rows::word(row, 1, "asset state")?))
+    })?;
+    if let Some((rendition, state)) = asset {
+        transaction.announce(StoreEvent { kind: EventKind::Found, capture_id, asset_id, rendition, state });
+    }
+    Ok(())
+}
+
+fn send_findings_again(
+    transaction: &WriteTransaction<'_>,
+    capture_id: CaptureId,
+    now: UnixMs,
+) -> Result<(), StoreError> {
+    let steps = step_row::of_capture(transaction, capture_id)?;
+    for step in steps.iter().filter(|step| step.kind == StepKind::SendFindings) {
+        send_again::reopen(transaction, step, now)?;
+    }
+    derive::derive_capture(transaction, capture_id, now)
 }

@@ -149,6 +149,7 @@ impl Store {
         let content = Content::new(plain);
         let note = NewNote { number, asset_id, metadata, content, witness: self.witness() };
         let short = intake_row::short(&note, self.device_id());
+        let announced = capture_rows::added(captured.capture_id, asset_id, captured.state);
         let json = Entry::Note(note).to_json();
         let row = short.unwrap_or_else(|| json.clone());
         let shared = std::sync::Arc::clone(intake);
@@ -156,6 +157,7 @@ impl Store {
             let sql = "INSERT INTO intake (number, entry) VALUES (?1, ?2)";
             rows::change(transaction, sql, params![rows::signed(number)?, row])?;
             lines.entry_json(json);
+            transaction.announce(announced);
             shared.pending.fetch_add(1, Ordering::SeqCst);
             Ok(())
         })?;

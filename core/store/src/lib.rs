@@ -21,6 +21,7 @@ mod export;
 mod fetch;
 mod findings;
 mod gate;
+mod health;
 mod in_use;
 mod intake;
 mod intake_row;
@@ -60,12 +61,14 @@ mod store_file;
 #[cfg(test)]
 mod tests;
 mod tidy;
+mod watch;
 mod why;
 mod writer;
 
 pub use derived::{Analysis, WaitingThumbnail};
 pub use error::StoreError;
 pub use export::{ExportedKey, ExportedPiece};
+pub use health::QueueHealth;
 pub use list::Page;
 pub use purge::{BeforePurge, KEPT_LISTED_MAX, KeptCapture, PurgeReport, PurgeRequest};
 pub use receipts::StoredReceipt;
@@ -78,4 +81,5 @@ pub use show::{AssetDetail, CaptureDetail, PieceDetail, StepDetail};
 pub use space::{Forecast, SystemDisk};
 pub use status::{ParkedStep, StoreStatus};
 pub use store::{Store, Surroundings};
+pub use watch::{Batch, Interest, Next, Watcher};
 pub use why::Why;

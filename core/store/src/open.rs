@@ -30,6 +30,7 @@ use crate::{
     store::{Files, Inner},
     store_file::StoreFile,
     tidy::{EmptyLog, GiveBack, LogLength},
+    watch::Hub,
     writer::{WriteSide, Writer},
 };
 use rusqlite::Connection;
@@ -83,12 +84,15 @@ impl Store {
             Box::new(EmptyLog::new(log_length, Arc::clone(&gate))),
             Box::new(GiveBack),
         ]);
+        let hub = Arc::<Hub>::default();
+        let side = WriteSide { connection, journal, hub: Arc::clone(&hub) };
         let store = Self {
             inner: Arc::new(Inner {
                 files,
                 keys,
                 device_id,
-                writer: Writer::start(WriteSide { connection, journal }, Box::new(chores))?,
+                writer: Writer::start(side, Box::new(chores))?,
+                hub,
                 readers: Readers::new(layout.database(), key, gate),
                 sealer,
                 intake,

@@ -78,7 +78,7 @@ impl SealedBatch {
             if rows::change(connection, "DELETE FROM intake WHERE number = ?1", [number])? == 0 {
                 continue;
             }
-            capture_rows::insert(connection, new)?;
+            capture_rows::insert_announced(connection, new)?;
             if let Place::Row { envelope, piece } = &new.place {
                 lines.note(envelope, piece);
             }

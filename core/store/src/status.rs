@@ -60,7 +60,7 @@ impl Store {
 }
 
 /// Everything but the size of the database.
-fn status(connection: &Connection) -> Result<StoreStatus, StoreError> {
+pub(crate) fn status(connection: &Connection) -> Result<StoreStatus, StoreError> {
     let mut by_state: BTreeMap<&'static str, u64> = AssetState::ALL.map(|state| (state.as_str(), 0)).into();
     let (mut waiting, mut waiting_bytes, mut oldest) = (0, 0, None);
     for tally in tally::originals(connection)? {

@@ -15,9 +15,10 @@ use crate::{
     readers::Readers,
     sealer::Sealer,
     shared_sync::SharedSync,
-    writer::Writer,
+    watch::Hub,
+    writer::{WriteTransaction, Writer},
 };
-use rusqlite::{Connection, Transaction};
+use rusqlite::Connection;
 use snaptrak_domain::{Clock, DeviceId, Disk, KeyStore, Random, Secret, Signer, queue_store};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -102,6 +103,7 @@ pub(crate) struct Inner {
     pub(crate) ballast: Ballast,
     pub(crate) views: Views,
     pub(crate) crowd: Crowd,
+    pub(crate) hub: Arc<Hub>,
     pub(crate) surroundings: Surroundings,
     /// Shared with every capture and recording that is under way: closing frees the lock when the last of them has ended, so
     /// that no other owner finds a folder in `incoming/` that someone still writes to.
@@ -165,7 +167,7 @@ impl Store {
     pub(crate) fn write<T, F>(&self, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        F: FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
+        F: FnOnce(&WriteTransaction<'_>) -> Result<T, StoreError> + Send + 'static,
     {
         self.write_with_lines(move |transaction, _| work(transaction))
     }
@@ -175,7 +177,7 @@ impl Store {
     pub(crate) fn write_journaled<T, F>(&self, entries: Vec<Entry>, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        F: FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
+        F: FnOnce(&WriteTransaction<'_>) -> Result<T, StoreError> + Send + 'static,
     {
         self.write_with_lines(move |transaction, lines| {
             entries.iter().for_each(|entry| lines.entry(entry));
@@ -187,7 +189,7 @@ impl Store {
     pub(crate) fn write_with_lines<T, F>(&self, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        F: FnOnce(&Transaction<'_>, &mut Lines) -> Result<T, StoreError> + Send + 'static,
+        F: FnOnce(&WriteTransaction<'_>, &mut Lines) -> Result<T, StoreError> + Send + 'static,
     {
         self.settle_first()?;
         self.inner.writer.write(work)

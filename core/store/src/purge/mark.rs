@@ -10,8 +10,9 @@ use crate::{
     queue::{derive, piece_row},
     rows,
     store::Files,
+    writer::WriteTransaction,
 };
-use rusqlite::{Connection, params};
+use rusqlite::params;
 use snaptrak_domain::{
     AssetId, KeptCode, UnixMs,
     keep::{DropRule, kept_by},
@@ -45,31 +46,31 @@ pub(super) fn mark(
 }
 
 fn mark_one(
-    connection: &Connection,
+    transaction: &WriteTransaction<'_>,
     files: &Files,
     rule: DropRule,
     asset_id: AssetId,
     now: UnixMs,
 ) -> Result<Result<Vec<Doomed>, KeptCode>, StoreError> {
-    let facts = candidates::one(connection, asset_id)?.facts(files.in_use.is_open(asset_id));
+    let facts = candidates::one(transaction, asset_id)?.facts(files.in_use.is_open(asset_id));
     if let Some(code) = kept_by(rule, facts, now) {
         return Ok(Err(code));
     }
     let id = asset_id.as_bytes();
     let doomed = rows::all(
-        connection,
+        transaction,
         "SELECT piece_index, sealed_bytes FROM piece WHERE asset_id = ?1 AND state = 'verified' ORDER BY piece_index",
         [id],
         |row| Ok(Doomed { asset_id, index: rows::small(row, 0)?, sealed_bytes: rows::count(row, 1)? }),
     )?;
     rows::change(
-        connection,
+        transaction,
         "INSERT INTO tombstone (asset_id, piece_index, reason, at_ms)
          SELECT asset_id, piece_index, ?3, ?2 FROM piece WHERE asset_id = ?1 AND state = 'verified'
          ON CONFLICT (asset_id, piece_index) DO UPDATE SET at_ms = excluded.at_ms, removed = 0",
         params![id, now.0, PURGED],
     )?;
-    piece_row::apply_where_possible(connection, asset_id, PieceEvent::Purge)?;
-    derive::derive_asset_state(connection, asset_id, now)?;
+    piece_row::apply_where_possible(transaction, asset_id, PieceEvent::Purge)?;
+    derive::derive_asset_state(transaction, asset_id, now)?;
     Ok(Ok(doomed))
 }

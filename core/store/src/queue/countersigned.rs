@@ -7,7 +7,7 @@ use super::{
     derive, end, piece_row,
     step_row::{self, StepRow},
 };
-use crate::{StoreError, journal::Lines, receipts, rows};
+use crate::{StoreError, journal::Lines, receipts, rows, writer::WriteTransaction};
 use rusqlite::{Connection, params};
 use snaptrak_domain::{
     AssetId, PieceState, Sha256Digest, StepKind, UnixMs,
@@ -43,37 +43,37 @@ pub(crate) fn expected(
 /// Keeps a checked countersignature: receipt, pieces, steps and asset, all or nothing. Twice is no error. The answer is the
 /// asset.
 pub(crate) fn save(
-    connection: &Connection,
+    transaction: &WriteTransaction<'_>,
     lines: &mut Lines,
     step_id: i64,
     countersigned: &[u8],
     now: UnixMs,
 ) -> Result<AssetId, StoreError> {
-    let step = step_row::load(connection, step_id)?;
+    let step = step_row::load(transaction, step_id)?;
     let (StepKind::FetchReceipt, Some(asset_id)) = (step.kind, step.asset_id) else {
         return Err(StoreError::Refused { code: "not_a_receipt_step" });
     };
     let kept = rows::change(
-        connection,
+        transaction,
         "UPDATE receipt SET countersigned = ?2, countersigned_ms = ?3 WHERE asset_id = ?1",
         params![asset_id.as_bytes(), countersigned, now.0],
     )?;
     if kept != 1 {
         return Err(StoreError::Missing { what: "receipt" });
     }
-    lines.entry(&receipts::entry(connection, asset_id)?.ok_or(StoreError::Missing { what: "receipt" })?);
-    piece_row::apply_where_possible(connection, asset_id, PieceEvent::Countersigned)?;
-    check_all_held(connection, asset_id)?;
+    lines.entry(&receipts::entry(transaction, asset_id)?.ok_or(StoreError::Missing { what: "receipt" })?);
+    piece_row::apply_where_possible(transaction, asset_id, PieceEvent::Countersigned)?;
+    check_all_held(transaction, asset_id)?;
     // The server holds everything, whatever an attempt that is still under way may say later.
     for kind in [StepKind::SendEnvelope, StepKind::SendPiece] {
-        for sent in step_row::of_asset(connection, step.capture_id, asset_id, kind)? {
-            finish_quietly(connection, &sent, now)?;
+        for sent in step_row::of_asset(transaction, step.capture_id, asset_id, kind)? {
+            finish_quietly(transaction, &sent, now)?;
         }
     }
     if !step.state.is_settled() {
-        finish_step(connection, &step, now)?;
+        finish_step(transaction, &step, now)?;
     }
-    derive::derive_asset_state(connection, asset_id, now)?;
+    derive::derive_asset_state(transaction, asset_id, now)?;
     Ok(asset_id)
 }
 
@@ -96,14 +96,14 @@ fn check_all_held(connection: &Connection, asset_id: AssetId) -> Result<(), Stor
     if states.iter().all(held) { Ok(()) } else { Err(StoreError::Refused { code: "piece_aside" }) }
 }
 
-fn finish_step(connection: &Connection, step: &StepRow, now: UnixMs) -> Result<(), StoreError> {
+fn finish_step(transaction: &WriteTransaction<'_>, step: &StepRow, now: UnixMs) -> Result<(), StoreError> {
     let done = AttemptEnd { step_id: step.id, outcome: Outcome::Done, piece_event: None, now, jitter: 0 };
-    end::finish(connection, step, &done).map(|_| ())
+    end::finish(transaction, step, &done).map(|_| ())
 }
 
-fn finish_quietly(connection: &Connection, step: &StepRow, now: UnixMs) -> Result<(), StoreError> {
+fn finish_quietly(transaction: &WriteTransaction<'_>, step: &StepRow, now: UnixMs) -> Result<(), StoreError> {
     if step.state.is_settled() {
         return Ok(());
     }
-    finish_step(connection, step, now)
+    finish_step(transaction, step, now)
 }

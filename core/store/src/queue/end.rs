@@ -8,7 +8,7 @@ use super::{
     derive, piece_row,
     step_row::{self, StepRow, StepWrite},
 };
-use crate::{StoreError, rows};
+use crate::{StoreError, rows, writer::WriteTransaction};
 use rusqlite::{Connection, params};
 use snaptrak_domain::{
     AssetId, Reason, StepKind, StepState, UnixMs,
@@ -23,8 +23,8 @@ const ATTEMPTS_KEPT: u32 = 16;
 
 /// Writes how an attempt ended. An answer for a step that has settled meanwhile changes nothing: every answer may arrive
 /// twice or late.
-pub(crate) fn end(connection: &Connection, end: &AttemptEnd) -> Result<StepNext, StoreError> {
-    let step = step_row::load(connection, end.step_id)?;
+pub(crate) fn end(transaction: &WriteTransaction<'_>, end: &AttemptEnd) -> Result<StepNext, StoreError> {
+    let step = step_row::load(transaction, end.step_id)?;
     if step.state.is_settled() {
         tracing::debug!(step_id = step.id, state = step.state.as_str(), "an attempt ended after its step had settled");
         return Ok(step.as_next());
@@ -49,16 +49,20 @@ pub(crate) fn end(connection: &Connection, end: &AttemptEnd) -> Result<StepNext,
         | StepKind::SendPiece
         | StepKind::SendFindings => {}
     }
-    finish(connection, &step, end)
+    finish(transaction, &step, end)
 }
 
 /// The same, for the one caller that has checked a countersignature.
-pub(super) fn finish(connection: &Connection, step: &StepRow, end: &AttemptEnd) -> Result<StepNext, StoreError> {
+pub(super) fn finish(
+    transaction: &WriteTransaction<'_>,
+    step: &StepRow,
+    end: &AttemptEnd,
+) -> Result<StepNext, StoreError> {
     let failed_since = failed_since(step, &end.outcome, end.now);
     let facts = StepFacts {
         attempts: step.attempts,
         failures: step.failures,
-        peers_succeed: peers_succeed(connection, step.kind, failed_since, end.now)?,
+        peers_succeed: peers_succeed(transaction, step.kind, failed_since, end.now)?,
     };
     let next = step::after_attempt(facts, &end.outcome, end.now, end.jitter);
     let write = StepWrite {
@@ -70,15 +74,17 @@ pub(super) fn finish(connection: &Connection, step: &StepRow, end: &AttemptEnd) 
         lease_until: None,
         reason: next.reason.clone(),
     };
-    step_row::write(connection, step, &write, end.now)?;
-    keep_attempt(connection, step.id, &end.outcome, end.now)?;
+    step_row::write(transaction, step, &write, end.now)?;
+    keep_attempt(transaction, step.id, &end.outcome, end.now)?;
     if next.state == StepState::Done {
-        keep_success(connection, step.kind, end.now)?;
+        keep_success(transaction, step.kind, end.now)?;
     }
     if let (StepKind::SendPiece, Some(asset_id), Some(index)) = (step.kind, step.asset_id, step.piece_index) {
-        move_piece(connection, asset_id, index, end.piece_event, &next)?;
+        move_piece(transaction, asset_id, index, end.piece_event, &next)?;
     }
-    derive::derive_after(connection, step, end.now)?;
+    derive::derive_after(transaction, step, end.now)?;
+    // A retry later, or one less to do.
+    transaction.announce_queue();
     Ok(next)
 }
 

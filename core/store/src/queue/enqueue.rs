@@ -8,7 +8,7 @@ use super::{
     derive, piece_row, ready,
     step_row::{self, StepWrite},
 };
-use crate::{StoreError, rows};
+use crate::{StoreError, rows, writer::WriteTransaction};
 use rusqlite::{Connection, Row, params};
 use snaptrak_domain::{
     PieceState, Reason, ReasonCode, StepKind, StepState, UnixMs, limits::LET_OUT_MAX, limits::REVIVAL_AFTER_MS,
@@ -64,31 +64,31 @@ pub(crate) fn choose(connection: &Connection, now: UnixMs) -> Result<Leaving, St
 }
 
 /// Lets out what was chosen. Each step is looked at again: it may have moved meanwhile.
-pub(crate) fn let_out(connection: &Connection, leaving: &Leaving, now: UnixMs) -> Result<(), StoreError> {
+pub(crate) fn let_out(transaction: &WriteTransaction<'_>, leaving: &Leaving, now: UnixMs) -> Result<(), StoreError> {
     let mut assets = BTreeSet::new();
     for step_id in &leaving.pieces {
-        let step = step_row::load(connection, *step_id)?;
+        let step = step_row::load(transaction, *step_id)?;
         let (Some(asset_id), Some(index)) = (step.asset_id, step.piece_index) else { continue };
-        if piece_row::state(connection, asset_id, index)? == PieceState::Sealed {
-            piece_row::apply(connection, asset_id, index, PieceEvent::Enqueue)?;
+        if piece_row::state(transaction, asset_id, index)? == PieceState::Sealed {
+            piece_row::apply(transaction, asset_id, index, PieceEvent::Enqueue)?;
             assets.insert(asset_id);
         }
     }
     for asset_id in assets {
-        derive::derive_asset_state(connection, asset_id, now)?;
+        derive::derive_asset_state(transaction, asset_id, now)?;
     }
-    leaving.revivals.iter().try_for_each(|step_id| revive_due(connection, *step_id, now))
+    leaving.revivals.iter().try_for_each(|step_id| revive_due(transaction, *step_id, now))
 }
 
 /// Brings a step back whose date has come. One that nothing can unblock, or whose piece cannot be sent any more, loses its
 /// date instead, so that it is not looked at again at every call.
-fn revive_due(connection: &Connection, step_id: i64, now: UnixMs) -> Result<(), StoreError> {
-    let step = step_row::load(connection, step_id)?;
-    if revives_by_itself(step.reason.as_ref()) && revive(connection, step_id, false, now)? {
+fn revive_due(transaction: &WriteTransaction<'_>, step_id: i64, now: UnixMs) -> Result<(), StoreError> {
+    let step = step_row::load(transaction, step_id)?;
+    if revives_by_itself(step.reason.as_ref()) && revive(transaction, step_id, false, now)? {
         return Ok(());
     }
     let sql = "UPDATE step SET not_before_ms = NULL WHERE id = ?1 AND state = 'parked'";
-    rows::change(connection, sql, [step_id]).map(|_| ())
+    rows::change(transaction, sql, [step_id]).map(|_| ())
 }
 
 /// Some parked steps of a kind with a code, after a step.
@@ -114,13 +114,18 @@ pub(crate) fn revives_by_itself(reason: Option<&Reason>) -> bool {
 
 /// Brings a parked step and its piece back. A step that is not parked any more, or whose piece cannot be sent any more, is
 /// left alone: one strange item must not hold up the others.
-pub(crate) fn revive(connection: &Connection, step_id: i64, forgive: bool, now: UnixMs) -> Result<bool, StoreError> {
-    let step = step_row::load(connection, step_id)?;
+pub(crate) fn revive(
+    transaction: &WriteTransaction<'_>,
+    step_id: i64,
+    forgive: bool,
+    now: UnixMs,
+) -> Result<bool, StoreError> {
+    let step = step_row::load(transaction, step_id)?;
     if step.state != StepState::Parked {
         return Ok(false);
     }
     if let (StepKind::SendPiece, Some(asset_id), Some(index)) = (step.kind, step.asset_id, step.piece_index) {
-        match piece_row::apply(connection, asset_id, index, PieceEvent::Revive) {
+        match piece_row::apply(transaction, asset_id, index, PieceEvent::Revive) {
             Ok(_) => {}
             Err(StoreError::Refused { .. }) => return Ok(false),
             Err(error) => return Err(error),
@@ -135,7 +140,8 @@ pub(crate) fn revive(connection: &Connection, step_id: i64, forgive: bool, now: 
         reason: None,
         ..step.unchanged()
     };
-    step_row::write(connection, &step, &revived, now)?;
-    derive::derive_after(connection, &step, now)?;
+    step_row::write(transaction, &step, &revived, now)?;
+    derive::derive_after(transaction, &step, now)?;
+    transaction.announce_queue();
     Ok(true)
 }

@@ -48,6 +48,7 @@ impl QueueStore for Store {
         let (enrolment, bundle) = (enrolment.clone(), trust_bundle.to_vec());
         Ok(self.write_with_lines(move |tx, lines| {
             enrolment::save(tx, &enrolment, &bundle)?;
+            tx.announce_queue();
             lines.entry(&enrolment::entry(tx)?);
             Ok(())
         })?)
@@ -82,7 +83,10 @@ impl QueueStore for Store {
 
     fn set_sync_block(&self, reason: Option<&Reason>) -> Result<(), QueueError> {
         let (reason, now) = (reason.cloned(), self.clock().now());
-        Ok(self.write(move |tx| enrolment::save_sync_block(tx, reason.as_ref(), now))?)
+        Ok(self.write(move |tx| {
+            tx.announce_queue();
+            enrolment::save_sync_block(tx, reason.as_ref(), now)
+        })?)
     }
 
     fn enqueue(&self, now: UnixMs) -> Result<bool, QueueError> {

@@ -9,7 +9,7 @@ use super::{
     step_row::{self, StepRow, StepWrite},
     steps::{self, NewSteps},
 };
-use crate::{StoreError, rows};
+use crate::{StoreError, capture_rows, rows, writer::WriteTransaction};
 use rusqlite::{Connection, params};
 use snaptrak_domain::{AssetId, CaptureId, StepKind, StepState, UnixMs, piece::PieceEvent, step_event::StepEvent};
 
@@ -19,15 +19,15 @@ const ENVELOPE_AGAIN_AFTER_MS: i64 = 2_000;
 
 /// A piece was finished and has its row.
 pub(crate) fn piece_added(
-    connection: &Connection,
+    transaction: &WriteTransaction<'_>,
     new: &NewSteps<'_>,
     index: u32,
     sealed_bytes: u64,
 ) -> Result<(), StoreError> {
     let soon = UnixMs(new.now.0.saturating_add(ENVELOPE_AGAIN_AFTER_MS));
-    envelope_again(connection, new, Some(soon))?;
-    steps::add_piece(connection, new, index, sealed_bytes)?;
-    derive::derive_asset_state(connection, new.asset_id, new.now).map(|_| ())
+    envelope_again(transaction, new, Some(soon))?;
+    steps::add_piece(transaction, new, index, sealed_bytes)?;
+    derive::derive_asset_state(transaction, new.asset_id, new.now).map(|_| ())
 }
 
 /// No piece will follow; every piece has its row. The steps that only a whole asset has come with it.
@@ -42,15 +42,15 @@ pub(crate) fn closed(connection: &Connection, new: &NewSteps<'_>, record_changed
 }
 
 /// The recording was taken back. Rows stay where something may have left; twice is no error.
-pub(crate) fn cancelled(connection: &Connection, asset_id: AssetId, now: UnixMs) -> Result<(), StoreError> {
+pub(crate) fn cancelled(transaction: &WriteTransaction<'_>, asset_id: AssetId, now: UnixMs) -> Result<(), StoreError> {
     let id = asset_id.as_bytes();
     let open = "SELECT capture_id FROM asset WHERE id = ?1 AND closed = 0";
-    let Some(capture_id) = rows::first(connection, open, [id], |row| rows::capture_id(row, 0))? else { return Ok(()) };
-    if !may_have_left(connection, capture_id)? {
-        return remove(connection, capture_id, asset_id);
+    let Some(capture_id) = rows::first(transaction, open, [id], |row| rows::capture_id(row, 0))? else { return Ok(()) };
+    if !may_have_left(transaction, capture_id)? {
+        return remove(transaction, capture_id, asset_id);
     }
-    piece_row::apply_where_possible(connection, asset_id, PieceEvent::Cancel)?;
-    for step in step_row::of_capture(connection, capture_id)? {
+    piece_row::apply_where_possible(transaction, asset_id, PieceEvent::Cancel)?;
+    for step in step_row::of_capture(transaction, capture_id)? {
         if step.state != StepState::Done {
             let cancelled = StepWrite {
                 state: step.after(StepEvent::Cancel)?,
@@ -58,17 +58,17 @@ pub(crate) fn cancelled(connection: &Connection, asset_id: AssetId, now: UnixMs)
                 not_before: None,
                 ..step.unchanged()
             };
-            step_row::write(connection, &step, &cancelled, now)?;
+            step_row::write(transaction, &step, &cancelled, now)?;
         }
     }
     rows::change(
-        connection,
+        transaction,
         "INSERT INTO tombstone (asset_id, piece_index, reason, at_ms, removed)
          SELECT asset_id, piece_index, 'cancelled', ?2, 1 FROM piece WHERE asset_id = ?1 ON CONFLICT DO NOTHING",
         params![id, now.0],
     )?;
-    rows::change(connection, "UPDATE asset SET in_incoming = 0 WHERE id = ?1", [id])?;
-    derive::derive_asset_state(connection, asset_id, now).map(|_| ())
+    rows::change(transaction, "UPDATE asset SET in_incoming = 0 WHERE id = ?1", [id])?;
+    derive::derive_asset_state(transaction, asset_id, now).map(|_| ())
 }
 
 /// Whether anything of a capture may be at the server: an attempt was made, or is being made.
@@ -82,12 +82,13 @@ fn may_have_left(connection: &Connection, capture_id: CaptureId) -> Result<bool,
     )
 }
 
-fn remove(connection: &Connection, capture_id: CaptureId, asset_id: AssetId) -> Result<(), StoreError> {
-    rows::change(connection, "DELETE FROM step WHERE capture_id = ?1", [capture_id.as_bytes()])?;
-    rows::change(connection, "DELETE FROM piece WHERE asset_id = ?1", [asset_id.as_bytes()])?;
-    rows::change(connection, "DELETE FROM asset WHERE id = ?1", [asset_id.as_bytes()])?;
-    rows::change(connection, "DELETE FROM keep WHERE capture_id = ?1", [capture_id.as_bytes()])?;
-    rows::change(connection, "DELETE FROM capture WHERE id = ?1", [capture_id.as_bytes()])?;
+fn remove(transaction: &WriteTransaction<'_>, capture_id: CaptureId, asset_id: AssetId) -> Result<(), StoreError> {
+    rows::change(transaction, "DELETE FROM step WHERE capture_id = ?1", [capture_id.as_bytes()])?;
+    rows::change(transaction, "DELETE FROM piece WHERE asset_id = ?1", [asset_id.as_bytes()])?;
+    rows::change(transaction, "DELETE FROM asset WHERE id = ?1", [asset_id.as_bytes()])?;
+    rows::change(transaction, "DELETE FROM keep WHERE capture_id = ?1", [capture_id.as_bytes()])?;
+    rows::change(transaction, "DELETE FROM capture WHERE id = ?1", [capture_id.as_bytes()])?;
+    transaction.announce(capture_rows::removed(capture_id, asset_id));
     Ok(())
 }
 

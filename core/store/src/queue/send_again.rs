@@ -5,7 +5,7 @@ use super::{
     step_row::{self, StepRow, StepWrite},
     upload,
 };
-use crate::{StoreError, rows};
+use crate::{StoreError, rows, writer::WriteTransaction};
 use rusqlite::Connection;
 use snaptrak_domain::{
     AssetId, PieceState, Reason, ReasonCode, StepKind, StepState, UnixMs, piece::PieceEvent, step_event::StepEvent,
@@ -13,68 +13,68 @@ use snaptrak_domain::{
 
 /// Reopens the named pieces of an asset (all of them without names), its envelope and its receipt.
 pub(crate) fn send_again(
-    connection: &Connection,
+    transaction: &WriteTransaction<'_>,
     asset_id: AssetId,
     pieces: Option<&[u32]>,
     now: UnixMs,
 ) -> Result<(), StoreError> {
     let capture_id =
-        rows::first(connection, "SELECT capture_id FROM asset WHERE id = ?1", [asset_id.as_bytes()], |row| {
+        rows::first(transaction, "SELECT capture_id FROM asset WHERE id = ?1", [asset_id.as_bytes()], |row| {
             rows::capture_id(row, 0)
         })?
         .ok_or(StoreError::Missing { what: "asset" })?;
-    let sending = step_row::of_asset(connection, capture_id, asset_id, StepKind::SendPiece)?;
+    let sending = step_row::of_asset(transaction, capture_id, asset_id, StepKind::SendPiece)?;
     if let Some(unknown) = pieces.unwrap_or_default().iter().find(|index| !is_known(&sending, **index)) {
         tracing::warn!(%asset_id, piece = unknown, "asked to send a piece again that the asset does not have");
         return Err(StoreError::Missing { what: "piece" });
     }
     for step in &sending {
         if let Some(index) = step.piece_index.filter(|index| pieces.is_none_or(|named| named.contains(index))) {
-            again(connection, step, asset_id, index, now)?;
+            again(transaction, step, asset_id, index, now)?;
         }
     }
     for kind in [StepKind::SendEnvelope, StepKind::FetchReceipt] {
-        for step in step_row::of_asset(connection, capture_id, asset_id, kind)? {
-            reopen(connection, &step, now)?;
+        for step in step_row::of_asset(transaction, capture_id, asset_id, kind)? {
+            reopen(transaction, &step, now)?;
         }
     }
-    derive::derive_asset_state(connection, asset_id, now)?;
+    derive::derive_asset_state(transaction, asset_id, now)?;
     Ok(())
 }
 
 /// The device's receipt of an asset has just been signed: an envelope that left without it goes again.
-pub(crate) fn signed(connection: &Connection, asset_id: AssetId, now: UnixMs) -> Result<(), StoreError> {
+pub(crate) fn signed(transaction: &WriteTransaction<'_>, asset_id: AssetId, now: UnixMs) -> Result<(), StoreError> {
     let left: bool = rows::only(
-        connection,
+        transaction,
         "SELECT EXISTS (SELECT 1 FROM asset JOIN step INDEXED BY step_of_capture ON step.capture_id = asset.capture_id
                          WHERE asset.id = ?1 AND step.asset_id = ?1 AND step.kind = 'send_envelope' AND step.state = 'done')",
         [asset_id.as_bytes()],
         |row| Ok(row.get(0)?),
     )?;
-    if left { send_again(connection, asset_id, Some(&[]), now) } else { Ok(()) }
+    if left { send_again(transaction, asset_id, Some(&[]), now) } else { Ok(()) }
 }
 
 /// A purged piece that the server does not hold any more is set aside, once; a piece that is here or on its way is none.
 pub(crate) fn server_lost(
-    connection: &Connection,
+    transaction: &WriteTransaction<'_>,
     asset_id: AssetId,
     index: u32,
     now: UnixMs,
 ) -> Result<(), StoreError> {
-    if piece_row::state(connection, asset_id, index)? != PieceState::Purged {
+    if piece_row::state(transaction, asset_id, index)? != PieceState::Purged {
         return Ok(());
     }
     let capture_id =
-        rows::first(connection, "SELECT capture_id FROM asset WHERE id = ?1", [asset_id.as_bytes()], |row| {
+        rows::first(transaction, "SELECT capture_id FROM asset WHERE id = ?1", [asset_id.as_bytes()], |row| {
             rows::capture_id(row, 0)
         })?
         .ok_or(StoreError::Missing { what: "asset" })?;
-    for step in step_row::of_asset(connection, capture_id, asset_id, StepKind::SendPiece)? {
+    for step in step_row::of_asset(transaction, capture_id, asset_id, StepKind::SendPiece)? {
         if step.piece_index == Some(index) {
-            again(connection, &step, asset_id, index, now)?;
+            again(transaction, &step, asset_id, index, now)?;
         }
     }
-    derive::derive_asset_state(connection, asset_id, now).map(|_| ())
+    derive::derive_asset_state(transaction, asset_id, now).map(|_| ())
 }
 
 fn is_known(steps: &[StepRow], index: u32) -> bool {

@@ -20,6 +20,7 @@ use crate::{
         steps,
     },
     receipts, rows,
+    writer::WriteTransaction,
 };
 use rusqlite::{Connection, TransactionBehavior, params};
 use snaptrak_domain::{
@@ -68,7 +69,8 @@ pub(super) fn all(
         let Some((last, _)) = captures.last() else { return Ok(()) };
         go_on(cancel)?;
         after = *last;
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let transaction =
+            WriteTransaction::unwatched(connection.transaction_with_behavior(TransactionBehavior::Immediate)?);
         let mut lines = Lines::default();
         for (_, capture_id) in captures {
             let start = lacking.partition_point(|one| one.capture_id < capture_id);
@@ -99,15 +101,15 @@ fn number(connection: &mut Connection) -> Result<(), StoreError> {
 }
 
 fn capture(
-    connection: &Connection,
+    transaction: &WriteTransaction<'_>,
     capture_id: CaptureId,
     lacking: &[Lacking],
     moment: &Moment,
     found: &mut Findings,
 ) -> Result<(), StoreError> {
-    let metadata = outgoing::metadata(connection, capture_id)?;
+    let metadata = outgoing::metadata(transaction, capture_id)?;
     let assets = rows::all(
-        connection,
+        transaction,
         "SELECT id, rendition, bytes, sha256 FROM asset WHERE capture_id = ?1",
         [capture_id.as_bytes()],
         |row| {
@@ -122,12 +124,12 @@ fn capture(
     for asset in &assets {
         let lacking: Vec<Lacking> = lacking.iter().filter(|one| one.asset_id == asset.id).copied().collect();
         match asset.rendition {
-            Rendition::Original => original(connection, &metadata, asset, &lacking, moment, found)?,
-            Rendition::Redacted | Rendition::Thumbnail => derived(connection, asset.id, &lacking, found)?,
+            Rendition::Original => original(transaction, &metadata, asset, &lacking, moment, found)?,
+            Rendition::Redacted | Rendition::Thumbnail => derived(transaction, asset.id, &lacking, found)?,
         }
     }
-    finish_found(connection, capture_id, moment.now)?;
-    derive::derive_capture(connection, capture_id, moment.now)
+    finish_found(transaction, capture_id, moment.now)?;
+    derive::derive_capture(transaction, capture_id, moment.now)
 }
 
 /// The asset that has a receipt and is sent.

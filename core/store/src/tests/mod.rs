@@ -15,6 +15,6 @@ mod recovering;
 mod room;
 mod rotation;
 mod settings;
-mod together;
+pub(crate) mod together;
 mod versions;
 pub(crate) mod world;

@@ -217,7 +217,7 @@ fn many_who_look_at_once_settle_each_note_once() {
 fn no_more_than_the_bound_ever_wait() {
     let world = World::new();
     let store = world.create();
-    let fill = |transaction: &rusqlite::Transaction<'_>, _: &mut journal::Lines| {
+    let fill = |transaction: &crate::writer::WriteTransaction<'_>, _: &mut journal::Lines| {
         let rows = i64::try_from(PENDING_MAX).unwrap() - 2;
         let sql = "WITH RECURSIVE row (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM row WHERE n < ?1)
                    INSERT INTO intake SELECT n, CAST('{}' AS BLOB) FROM row";
@@ -245,7 +245,7 @@ fn a_full_disk_hides_the_newest_notes_and_nothing_else() {
     let store = world.create();
     let photo = capture(&store, b"photo");
     let pages = |max: i64| {
-        let set = move |transaction: &rusqlite::Transaction<'_>, _: &mut journal::Lines| {
+        let set = move |transaction: &crate::writer::WriteTransaction<'_>, _: &mut journal::Lines| {
             Ok(transaction.query_row(&format!("PRAGMA max_page_count = {max}"), [], |_| Ok(()))?)
         };
         store.inner.writer.write(set).unwrap();

@@ -16,7 +16,7 @@ fn set(store: &Store, name: String) -> Result<(), StoreError> {
 }
 
 /// Runs `meanwhile` while the write side is taken, then lets it go.
-fn while_taken(store: &Store, meanwhile: impl FnOnce() + Send) {
+pub(crate) fn while_taken(store: &Store, meanwhile: impl FnOnce() + Send) {
     let (taken, is_taken) = mpsc::channel();
     let (go, may_go) = mpsc::channel();
     thread::scope(|scope| {
@@ -35,7 +35,7 @@ fn while_taken(store: &Store, meanwhile: impl FnOnce() + Send) {
 }
 
 /// Waits until so many stand at the door.
-fn until_waiting(store: &Store, count: usize) {
+pub(crate) fn until_waiting(store: &Store, count: usize) {
     while store.inner.writer.waiting() < count {
         thread::yield_now();
     }

@@ -125,8 +125,14 @@ fn sleep(shared: &Shared, commits_seen: u64) -> bool {
     told.is_over
 }
 
-/// One run of the chores; whether something is left.
+/// One run of the chores; whether something is left. Who watches is woken when the write side is free again.
 fn do_chores(shared: &Shared, occasion: Occasion) -> bool {
+    let more = with_the_write_side(shared, occasion);
+    shared.hub.wake();
+    more
+}
+
+fn with_the_write_side(shared: &Shared, occasion: Occasion) -> bool {
     let mut room = shared.room();
     let Some(room) = room.as_mut() else { return false };
     if occasion == Occasion::Busy

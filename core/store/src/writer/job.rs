@@ -1,8 +1,7 @@
 //! One closure on its way through the writer, and the transaction that it shares with others.
 
-use super::WriteSide;
+use super::{WriteSide, WriteTransaction};
 use crate::{StoreError, journal::Lines};
-use rusqlite::Transaction;
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, PoisonError},
@@ -29,7 +28,7 @@ impl<T> Answer<T> {
 /// A closure that anyone can run.
 pub(super) trait Job: Send {
     /// Runs the closure and keeps its answer; whether its changes are to be kept.
-    fn run(&mut self, transaction: &Transaction<'_>, lines: &mut Lines) -> bool;
+    fn run(&mut self, transaction: &WriteTransaction<'_>, lines: &mut Lines) -> bool;
     /// Whether the closure changes rows by no more than one statement, which SQLite takes back by itself if it fails.
     fn is_one_statement(&self) -> bool;
     /// Answers with the error of the whole group, unless the closure has failed with one of its own.
@@ -49,7 +48,7 @@ struct Closure<T, F> {
 pub(super) fn job<T, F>(work: F, one_statement: bool, answer: &Arc<Answer<T>>) -> Box<dyn Job>
 where
     T: Send + 'static,
-    F: FnOnce(&Transaction<'_>, &mut Lines) -> Result<T, StoreError> + Send + 'static,
+    F: FnOnce(&WriteTransaction<'_>, &mut Lines) -> Result<T, StoreError> + Send + 'static,
 {
     let answer = Arc::clone(answer);
     Box::new(Closure { work: Some(work), one_statement, result: Err(StoreError::Closed), answer })
@@ -58,9 +57,9 @@ where
 impl<T, F> Job for Closure<T, F>
 where
     T: Send,
-    F: FnOnce(&Transaction<'_>, &mut Lines) -> Result<T, StoreError> + Send,
+    F: FnOnce(&WriteTransaction<'_>, &mut Lines) -> Result<T, StoreError> + Send,
 {
-    fn run(&mut self, transaction: &Transaction<'_>, lines: &mut Lines) -> bool {
+    fn run(&mut self, transaction: &WriteTransaction<'_>, lines: &mut Lines) -> bool {
         let Some(work) = self.work.take() else { return false };
         self.result = catch_unwind(AssertUnwindSafe(|| work(transaction, lines))).unwrap_or(Err(StoreError::Panicked));
         self.result.is_ok()
@@ -95,14 +94,14 @@ pub(super) fn commit(side: &mut WriteSide, mut jobs: Vec<Box<dyn Job>>) {
     }
 }
 
-fn run_all(transaction: &Transaction<'_>, lines: &mut Lines, jobs: &mut [Box<dyn Job>]) -> Result<(), StoreError> {
+fn run_all(transaction: &WriteTransaction<'_>, lines: &mut Lines, jobs: &mut [Box<dyn Job>]) -> Result<(), StoreError> {
     if let [alone] = jobs {
         // Whoever is alone needs no savepoint: its transaction is rolled back as a whole.
         let keep = alone.run(transaction, lines) && !transaction.is_autocommit();
         return if keep { Ok(()) } else { Err(StoreError::Full) };
     }
     for job in jobs {
-        let lines_before = lines.count();
+        let (lines_before, announced_before) = (lines.count(), transaction.announced());
         let with_savepoint = !job.is_one_statement();
         if with_savepoint {
             transaction.prepare_cached("SAVEPOINT job")?.execute([])?;
@@ -114,6 +113,7 @@ fn run_all(transaction: &Transaction<'_>, lines: &mut Lines, jobs: &mut [Box<dyn
         }
         if !keep {
             lines.truncate(lines_before);
+            transaction.take_back(announced_before);
         }
         if with_savepoint && !keep {
             transaction.prepare_cached("ROLLBACK TO job")?.execute([])?;

@@ -16,15 +16,17 @@
 mod door;
 mod idle;
 mod job;
+mod transaction;
 
 use crate::{
     StoreError,
     journal::{Journal, Lines},
+    watch::Hub,
 };
 use door::{Door, Lead, Turn};
 use idle::Bell;
 use job::Answer;
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rusqlite::{Connection, TransactionBehavior};
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
@@ -33,6 +35,8 @@ use std::{
     },
     thread::JoinHandle,
 };
+
+pub(crate) use transaction::WriteTransaction;
 
 /// How often the processor is offered to those who were in the last group before the next one is committed without them: on
 /// few cores they cannot come while the leader runs. A commit takes as long as dozens of offers that nobody takes.
@@ -61,23 +65,25 @@ pub(crate) trait Chores: Send {
     fn is_urgent(&self) -> bool;
 }
 
-/// Rows and the lines that go with them: the only write connection, and the end of the journal.
+/// Rows and the lines that go with them: the only write connection, the end of the journal, and who is told of commits.
 pub(crate) struct WriteSide {
     pub(crate) connection: Connection,
     pub(crate) journal: Journal,
+    pub(crate) hub: Arc<Hub>,
 }
 
 impl WriteSide {
-    /// Runs `work` in one transaction; its lines are in the journal before the commit.
+    /// Runs `work` in one transaction; its lines are in the journal before the commit, and who watches hears of it after.
     pub(crate) fn transact<T>(
         &mut self,
-        work: impl FnOnce(&Transaction<'_>, &mut Lines) -> Result<T, StoreError>,
+        work: impl FnOnce(&WriteTransaction<'_>, &mut Lines) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let transaction = WriteTransaction::new(transaction, self.hub.is_watched());
         let mut lines = Lines::default();
         let value = work(&transaction, &mut lines)?;
         self.journal.append(lines)?;
-        transaction.commit()?;
+        self.hub.publish(&transaction.commit()?);
         Ok(value)
     }
 }
@@ -113,6 +119,7 @@ struct Shared {
     /// `None` once the store is closed. Whoever has it may use the write side.
     room: Mutex<Option<Room>>,
     bell: Bell,
+    hub: Arc<Hub>,
     /// Groups that were committed.
     commits: AtomicU64,
 }
@@ -147,6 +154,7 @@ impl Shared {
         } else {
             self.bell.committed();
         }
+        self.hub.wake();
     }
 
     /// Those who were answered together are on their way back: what they bring fits into this commit.
@@ -169,11 +177,13 @@ pub(crate) struct Writer {
 impl Writer {
     /// Takes the write side over and starts the thread of the chores.
     pub(crate) fn start(side: WriteSide, chores: Box<dyn Chores>) -> Result<Self, StoreError> {
+        let hub = Arc::clone(&side.hub);
         let room = Room { side, chores, groups_since_chores: 0, last_group_jobs: 1 };
         let shared = Arc::new(Shared {
             door: Door::default(),
             room: Mutex::new(Some(room)),
             bell: Bell::default(),
+            hub,
             commits: AtomicU64::new(0),
         });
         let of_thread = Arc::clone(&shared);
@@ -189,7 +199,7 @@ impl Writer {
     pub(crate) fn write<T, F>(&self, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        F: FnOnce(&Transaction<'_>, &mut Lines) -> Result<T, StoreError> + Send + 'static,
+        F: FnOnce(&WriteTransaction<'_>, &mut Lines) -> Result<T, StoreError> + Send + 'static,
     {
         self.send(work, false)
     }
@@ -198,7 +208,7 @@ impl Writer {
     pub(crate) fn write_one_statement<T, F>(&self, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        F: FnOnce(&Transaction<'_>, &mut Lines) -> Result<T, StoreError> + Send + 'static,
+        F: FnOnce(&WriteTransaction<'_>, &mut Lines) -> Result<T, StoreError> + Send + 'static,
     {
         self.send(work, true)
     }
@@ -206,7 +216,7 @@ impl Writer {
     fn send<T, F>(&self, work: F, one_statement: bool) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        F: FnOnce(&Transaction<'_>, &mut Lines) -> Result<T, StoreError> + Send + 'static,
+        F: FnOnce(&WriteTransaction<'_>, &mut Lines) -> Result<T, StoreError> + Send + 'static,
     {
         let answer = Arc::new(Answer::new());
         match self.shared.door.enter(job::job(work, one_statement, &answer))? {
@@ -238,7 +248,7 @@ impl Writer {
         self.shared.door.waiting()
     }
 
-    /// Commits what waits, does the chores, syncs the journal, checkpoints and ends the thread. Later callers are answered
+    /// Commits what waits, does the chores, syncs the journal, checkpoints, ends the thread and tells who watches that it was the end. Later callers are answered
     /// [`StoreError::Closed`].
     pub(crate) fn close(&self) -> Result<(), StoreError> {
         let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
@@ -247,7 +257,9 @@ impl Writer {
         let room = self.shared.room().take();
         self.shared.bell.over();
         let ended = thread.join().map_err(|_| StoreError::Panicked);
-        room.map_or(Ok(()), finish).and(ended)
+        let finished = room.map_or(Ok(()), finish);
+        self.shared.hub.close();
+        finished.and(ended)
     }
 }
 
