@@ -53,6 +53,6 @@ pub use snaptrak_domain::{
     key_store::WrappedKeys,
 };
 pub use snaptrak_store::{
-    AssetDetail, CaptureDetail, Captured, Page, ParkedStep, PieceDetail, PieceDone, RecordOptions, Recorded,
-    StepDetail, StoreStatus, SystemDisk, Why,
+    AssetDetail, CaptureDetail, Captured, Cursor, CursorError, Page, ParkedStep, PieceDetail, PieceDone, RecordOptions,
+    Recorded, StepDetail, StoreStatus, SystemDisk, Why,
 };

@@ -3,18 +3,18 @@
 use super::world::{World, capture};
 use crate::{
     StoreError,
-    connection::{self, Access},
+    connection::{self, Access, Cipher, PageMac},
     rows,
 };
 use rusqlite::{Connection, types::Value};
 use snaptrak_domain::Secret;
 
 /// An empty database under a raw key.
-fn database() -> (tempfile::TempDir, std::path::PathBuf, Secret) {
+fn database() -> (tempfile::TempDir, std::path::PathBuf, Cipher) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("test.sqlite3");
     crate::layout::create_file(&path).unwrap();
-    (folder, path, Secret::new(vec![9; 32]))
+    (folder, path, Cipher { key: Secret::new(vec![9; 32]), page_mac: PageMac::NEW })
 }
 
 fn pragma(connection: &Connection, name: &str) -> Value {
@@ -23,10 +23,10 @@ fn pragma(connection: &Connection, name: &str) -> Value {
 
 #[test]
 fn every_pragma_has_the_value_that_was_asked_for() {
-    let (_folder, path, key) = database();
+    let (_folder, path, cipher) = database();
     for access in [Access::Create, Access::Write, Access::Read] {
-        let connection = connection::open(&path, &key, access).unwrap();
-        let expected: [(&str, Value); 13] = [
+        let connection = connection::open(&path, &cipher, access).unwrap();
+        let expected: [(&str, Value); 14] = [
             ("journal_mode", Value::Text("wal".into())),
             ("synchronous", Value::Integer(2)),
             ("fullfsync", Value::Integer(1)),
@@ -36,6 +36,7 @@ fn every_pragma_has_the_value_that_was_asked_for() {
             ("cell_size_check", Value::Integer(1)),
             ("page_size", Value::Text("4096".into())),
             ("cipher_page_size", Value::Text("4096".into())),
+            ("cipher_hmac_algorithm", Value::Text("HMAC_SHA256".into())),
             ("busy_timeout", Value::Integer(5_000)),
             ("query_only", Value::Integer(i64::from(access == Access::Read))),
             ("cache_size", Value::Integer(if access == Access::Read { -1_024 } else { -2_048 })),
@@ -53,8 +54,8 @@ fn every_pragma_has_the_value_that_was_asked_for() {
 
 #[test]
 fn the_cipher_is_on() {
-    let (_folder, path, key) = database();
-    let connection = connection::open(&path, &key, Access::Write).unwrap();
+    let (_folder, path, cipher) = database();
+    let connection = connection::open(&path, &cipher, Access::Write).unwrap();
     assert!(connection::cipher_version(&connection).unwrap().unwrap().starts_with("4."));
     connection.execute_batch("CREATE TABLE t (x); INSERT INTO t VALUES ('canary-77')").unwrap();
     connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
@@ -62,24 +63,24 @@ fn the_cipher_is_on() {
     assert!(bytes.len() >= 4096 && !bytes.starts_with(b"SQLite format 3\0"));
     assert!(!bytes.windows(9).any(|window| window == b"canary-77"));
     drop(connection);
-    let wrong = connection::open(&path, &Secret::new(vec![8; 32]), Access::Write);
+    let wrong = connection::open(&path, &Cipher { key: Secret::new(vec![8; 32]), ..cipher }, Access::Write);
     assert!(matches!(wrong, Err(StoreError::Damaged { what: "database" })));
 }
 
 #[test]
 fn a_plain_database_is_never_opened() {
-    let (_folder, path, key) = database();
+    let (_folder, path, cipher) = database();
     let plain = Connection::open(&path).unwrap();
     plain.execute_batch("CREATE TABLE t (x)").unwrap();
     drop(plain);
-    let opened = connection::open(&path, &key, Access::Write);
+    let opened = connection::open(&path, &cipher, Access::Write);
     assert!(matches!(opened, Err(StoreError::Damaged { what: "database is not encrypted" })));
 }
 
 #[test]
 fn a_spill_to_a_file_is_impossible() {
-    let (_folder, path, key) = database();
-    let connection = connection::open(&path, &key, Access::Write).unwrap();
+    let (_folder, path, cipher) = database();
+    let connection = connection::open(&path, &cipher, Access::Write).unwrap();
     let compiled = rows::all(&connection, "PRAGMA compile_options", [], |row| Ok(row.get::<_, String>(0)?)).unwrap();
     assert!(compiled.iter().any(|option| option == "TEMP_STORE=3"), "{compiled:?}");
     for statement in ["PRAGMA temp_store = FILE", "PRAGMA temp_store_directory = '/tmp'"] {
@@ -90,8 +91,8 @@ fn a_spill_to_a_file_is_impossible() {
 
 #[test]
 fn no_second_file_and_no_foreign_code() {
-    let (_folder, path, key) = database();
-    let connection = connection::open(&path, &key, Access::Write).unwrap();
+    let (_folder, path, cipher) = database();
+    let connection = connection::open(&path, &cipher, Access::Write).unwrap();
     for statement in [
         "ATTACH DATABASE ':memory:' AS other",
         "ATTACH DATABASE '/tmp/plain.sqlite3' AS plain KEY ''",
