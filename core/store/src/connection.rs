@@ -152,7 +152,9 @@ fn literal(key: &Secret) -> Zeroizing<String> {
 
 fn check_cipher(connection: &Connection) -> Result<(), StoreError> {
     // Plain SQLite ignores the unknown pragmas above and answers no row here.
-    cipher_version(connection)?.map(|_| ()).ok_or(StoreError::NoCipher)
+    let version = cipher_version(connection)?;
+    // SQLCipher asks for its primitives by their symbol alone; they are named here so that they are in the program.
+    if version.is_some() && snaptrak_cipher::is_linked() { Ok(()) } else { Err(StoreError::NoCipher) }
 }
 
 /// SQLCipher's version, or `None` where the library is plain SQLite.

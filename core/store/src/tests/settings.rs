@@ -4,10 +4,15 @@ use super::world::{World, capture};
 use crate::{
     StoreError,
     connection::{self, Access, Cipher, PageMac},
+    database_key, keyset,
+    layout::Layout,
     rows,
 };
 use rusqlite::{Connection, types::Value};
-use snaptrak_domain::Secret;
+use snaptrak_domain::{KeyClass, Secret};
+
+#[path = "../../../../tests/interop/judges.rs"]
+mod judges;
 
 /// An empty database under a raw key.
 fn database() -> (tempfile::TempDir, std::path::PathBuf, Cipher) {
@@ -57,6 +62,12 @@ fn the_cipher_is_on() {
     let (_folder, path, cipher) = database();
     let connection = connection::open(&path, &cipher, Access::Write).unwrap();
     assert!(connection::cipher_version(&connection).unwrap().unwrap().starts_with("4."));
+    assert_eq!(pragma(&connection, "cipher_provider"), Value::Text(snaptrak_cipher::PROVIDER.into()));
+    assert_eq!(
+        pragma(&connection, "cipher_provider_version"),
+        Value::Text(snaptrak_cipher::PROVIDER_VERSION.into()),
+        "the last entry of the provider's table: SQLCipher has the same table"
+    );
     connection.execute_batch("CREATE TABLE t (x); INSERT INTO t VALUES ('canary-77')").unwrap();
     connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
     let bytes = std::fs::read(&path).unwrap();
@@ -65,6 +76,26 @@ fn the_cipher_is_on() {
     drop(connection);
     let wrong = connection::open(&path, &Cipher { key: Secret::new(vec![8; 32]), ..cipher }, Access::Write);
     assert!(matches!(wrong, Err(StoreError::Damaged { what: "database" })));
+}
+
+/// The other way round is what [`super::versions`] holds: the first fixtures were written by SQLCipher on OpenSSL.
+#[test]
+fn sqlcipher_on_openssl_opens_our_database() {
+    let world = World::new();
+    let store = world.create();
+    (0..100_u8).for_each(|byte| drop(capture(&store, &[byte])));
+    store.close().unwrap();
+    let layout = Layout::new(&world.path);
+    let keyset = keyset::read(&layout, KeyClass::Background, world.key_store.as_ref()).unwrap();
+    let cipher = database_key::find(&layout.database_key(), &keyset).unwrap().remove(0).cipher();
+    assert_eq!(cipher.page_mac, PageMac::HmacSha256);
+    let key: String = cipher.key.expose().iter().map(|byte| format!("{byte:02x}")).collect();
+    let folder = tempfile::tempdir().unwrap();
+    let database = serde_json::json!({"file": layout.database(), "key": key, "page_mac": "HMAC_SHA256"});
+    std::fs::write(folder.path().join("database.json"), database.to_string()).unwrap();
+    let verdict = judges::judge("judge_database.py", &[folder.path()]);
+    assert!(verdict.clean, "{}", verdict.said);
+    assert_eq!((&verdict.said["captures"], verdict.said["failures"].as_array()), (&100.into(), Some(&vec![])));
 }
 
 #[test]

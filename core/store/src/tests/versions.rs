@@ -100,6 +100,25 @@ fn killed_at_every_statement_of_the_upgrade_the_old_schema_or_the_new_one_is_the
     }
 }
 
+/// Pages of a database keep the MAC under which they were made: without the file that names it, and under another key.
+#[test]
+fn an_older_database_keeps_what_authenticates_its_pages() {
+    for version in released() {
+        let world = world_of(version);
+        let key_file = world.path.join("database/key.json");
+        let named = std::fs::read(&key_file).unwrap();
+        std::fs::remove_file(&key_file).unwrap();
+        let store = world.open();
+        assert_eq!(std::fs::read(&key_file).unwrap(), named, "version {version}");
+        store.rotate_database_key().unwrap();
+        store.close().unwrap();
+        assert_ne!(std::fs::read(&key_file).unwrap(), named, "version {version}");
+        let store = world.open();
+        check(&store, version);
+        store.close().unwrap();
+    }
+}
+
 /// `cargo test -p snaptrak-store make_fixture -- --ignored` for the version that is about to be released.
 #[test]
 #[ignore = "writes a fixture; run once a version"]
