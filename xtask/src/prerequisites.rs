@@ -76,7 +76,7 @@ const NEEDS: [Need; 7] = [
     Need {
         name: "OpenSSL's headers",
         debian_package: "libssl-dev",
-        reason: "SQLCipher encrypts with its libcrypto",
+        reason: "libsqlite3-sys names its libcrypto to the linker, which then takes nothing of it",
         is_present: || succeeds(Command::new("pkg-config").args(["--exists", "libcrypto"])),
     },
     Need {

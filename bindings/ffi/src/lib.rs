@@ -21,6 +21,7 @@ mod sync;
 mod threads;
 mod verify;
 mod version;
+mod watch;
 
 pub use analyse::{AnalyseOptions, AnalyseReport};
 pub use cancellation::Cancellation;
@@ -39,9 +40,10 @@ pub use record::{PieceDone, RecordOptions, Recorded, Recording};
 pub use recover::{RecoverReport, Unreadable, quarantine_and_recover, recover};
 pub use signer::{Signer, SignerFailure};
 pub use snaptrak::{RotateKeys, SnapTrak};
-pub use states::{AssetState, Kind, Rendition, StepState};
+pub use states::{AssetState, EventKind, Kind, Rendition, StepState};
 pub use sync::{Budget, SyncReport};
 pub use verify::{VerifyFailure, VerifyReport};
 pub use version::{library_version, require_version};
+pub use watch::{EventBatch, EventWatcher, FindingsWatcher, QueueHealth, QueueWatcher, StoreEvent};
 
 uniffi::setup_scaffolding!();

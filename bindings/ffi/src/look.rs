@@ -226,11 +226,11 @@ impl SnapTrak {
         limit: Option<u32>,
         after: Option<String>,
     ) -> Result<Page, SnapTrakError> {
-        let after = after.as_deref().map(ids::capture_id).transpose()?;
+        let after = after.as_deref().map(ids::cursor).transpose()?;
         let limit = limit.unwrap_or(PAGE_DEFAULT) as usize;
         self.run(move |core| {
             let page = core.list(state.map(Into::into), limit, after)?;
-            let next = page.next.map(|id| id.to_string());
+            let next = page.next.map(|next| next.to_string());
             Ok(Page { captures: page.captures.into_iter().map(Into::into).collect(), next })
         })
         .await

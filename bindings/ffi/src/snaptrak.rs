@@ -88,6 +88,10 @@ impl SnapTrak {
 }
 
 impl SnapTrak {
+    pub(crate) fn core(&self) -> &snaptrak::SnapTrak {
+        &self.core
+    }
+
     async fn begin(
         begin: Begin,
         config: Config,

@@ -40,6 +40,17 @@ mirrored! {
         /// Anything else.
         File,
     }
+    /// What kind of thing happened to an asset.
+    EventKind {
+        /// It is new: a capture, a recording that begins, a thumbnail.
+        Added,
+        /// It stands in another state.
+        StateChanged,
+        /// Findings of it were kept.
+        Found,
+        /// It is gone: a recording that was taken back before anything of it could have left.
+        Removed,
+    }
     /// Which rendition of a capture an asset is.
     Rendition {
         /// The bytes as they were captured.

@@ -55,6 +55,6 @@ pub use snaptrak_domain::{
     engine::Accelerator, key_store::WrappedKeys,
 };
 pub use snaptrak_store::{
-    AssetDetail, Batch, CaptureDetail, Captured, Page, ParkedStep, PieceDetail, PieceDone, QueueHealth, RecordOptions,
-    Recorded, StepDetail, StoreStatus, SystemDisk, Why,
+    AssetDetail, Batch, CaptureDetail, Captured, Cursor, CursorError, Page, ParkedStep, PieceDetail, PieceDone,
+    QueueHealth, RecordOptions, Recorded, StepDetail, StoreStatus, SystemDisk, Why,
 };

@@ -2,7 +2,7 @@
 
 use crate::{Error, ErrorCode, SnapTrak};
 use snaptrak_domain::{AssetState, CaptureId, Rendition, Sha256Digest, queue_store::QueueStore};
-use snaptrak_store::{CaptureDetail, Page, StoreStatus, Why};
+use snaptrak_store::{CaptureDetail, Cursor, Page, StoreStatus, Why};
 use snaptrak_vision::annotate::{ANNOTATED_PIXELS_MAX, annotate};
 use std::{io::Write, ops::Range};
 
@@ -16,8 +16,8 @@ const READ_BYTES: usize = 1 << 20;
 const PICTURE_BYTES_MAX: u64 = 256 << 20;
 
 impl SnapTrak {
-    /// Captures in order of arrival, oldest first; `after` is the `next` of the page before.
-    pub fn list(&self, state: Option<AssetState>, limit: usize, after: Option<CaptureId>) -> Result<Page, Error> {
+    /// Captures in order of arrival, oldest first; `after` is the `next` of the page before, or any capture's id.
+    pub fn list(&self, state: Option<AssetState>, limit: usize, after: Option<Cursor>) -> Result<Page, Error> {
         if limit == 0 || limit > PAGE_MAX {
             return Err(Error::new(ErrorCode::InvalidArgument, format!("a page has 1 to {PAGE_MAX} captures")));
         }

@@ -70,7 +70,9 @@ fn closing_ends_everyone_who_watches_and_a_token_its_own_wait() {
         let of_queue = scope.spawn(|| while queue.wait(&CancelToken::new()).unwrap().is_some() {});
         let of_findings = scope.spawn(|| while findings.wait(&CancelToken::new()).unwrap().is_some() {});
         instance.clone().close().unwrap();
-        [of_events, of_queue, of_findings].map(|ended| ended.join().unwrap());
+        for ended in [of_events, of_queue, of_findings] {
+            ended.join().unwrap();
+        }
     });
     assert_eq!(instance.watch().err().unwrap().code(), ErrorCode::Cancelled);
     assert_eq!(queue.read().unwrap(), None);

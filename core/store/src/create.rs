@@ -5,8 +5,9 @@
 
 use crate::{
     Store, StoreError, Surroundings,
-    connection::{self, Access},
-    database_key, keys,
+    connection::{self, Access, PageMac},
+    database_key::{self, Candidate},
+    keys,
     keyset::{self, KeyRole},
     layout::{self, Layout},
     lock::Lock,
@@ -79,15 +80,15 @@ fn fill(layout: &Layout, surroundings: &Surroundings) -> Result<(), StoreError> 
     let keysets = keys::draw(random, now)?;
     keyset::write(layout, &keysets.background, surroundings.key_store.as_ref())?;
     keyset::write(layout, &keysets.viewing, surroundings.key_store.as_ref())?;
-    let database_entry = keysets.background.active(KeyRole::Database)?;
-    database_key::write(&layout.database_key(), database_entry, None)?;
+    let database = Candidate { entry: keysets.background.active(KeyRole::Database)?, page_mac: PageMac::NEW };
+    database_key::write(&layout.database_key(), database, None)?;
 
     let store_file = StoreFile::new(StoreId::new(now, random)?, StoreId::new(now, random)?, now);
     let device_id = DeviceId::new(now, random)?;
     remove_unfinished_database(layout)?;
     // Made here and not by SQLite, whose files would have the umask's permissions; the log inherits them.
     layout::create_file(&layout.database())?;
-    let mut connection = connection::open(&layout.database(), &database_entry.key, Access::Create)?;
+    let mut connection = connection::open(&layout.database(), &database.cipher(), Access::Create)?;
     migrate::migrate(&mut connection)?;
     write_settings(&mut connection, &store_file, device_id)?;
     drop(connection);

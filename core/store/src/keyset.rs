@@ -167,7 +167,7 @@ fn read_file(path: &std::path::Path, class: KeyClass) -> Result<Found, StoreErro
         Err(error) => return Err(error),
     };
     let Ok(head) = serde_json::from_slice::<Head>(&bytes) else { return Ok(Found::Damaged) };
-    match check_format(&head.format, FORMAT_NAME, FORMAT_VERSION, StoreError::KeysetDamaged) {
+    match check_format(&head.format, FORMAT_NAME, FORMAT_VERSION..=FORMAT_VERSION, StoreError::KeysetDamaged) {
         Ok(()) => {}
         Err(StoreError::KeysetDamaged) => return Ok(Found::Damaged),
         Err(error) => return Err(error),

@@ -69,7 +69,7 @@ pub use derived::{Analysis, WaitingThumbnail};
 pub use error::StoreError;
 pub use export::{ExportedKey, ExportedPiece};
 pub use health::QueueHealth;
-pub use list::Page;
+pub use list::{Cursor, CursorError, Page};
 pub use purge::{BeforePurge, KEPT_LISTED_MAX, KeptCapture, PurgeReport, PurgeRequest};
 pub use receipts::StoredReceipt;
 pub use recording::{PieceDone, RecordOptions, Recorded, Recording};

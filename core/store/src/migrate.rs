@@ -29,6 +29,10 @@ pub(crate) const LADDER: &[Migration] = &[
         sql: include_str!("migrations/0003_listed.sql"),
         sha256: "ddb9aff6476b294292d83acadf6ee7bfbdbcde3d5df7727bd4d0f7b339ea0e1e",
     },
+    Migration {
+        sql: include_str!("migrations/0004_list_lines.sql"),
+        sha256: "0f34b03a3db14679798ff8f9bd6f9d547ea061f4ec9724c004a3583037b7044c",
+    },
 ];
 
 /// The newest schema that this build knows.

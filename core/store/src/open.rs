@@ -8,15 +8,15 @@ use crate::{
     Store, StoreError, Surroundings,
     ballast::{self, Ballast},
     chores::{Move, Sign, StoreChores},
-    connection::{self, Access},
+    connection::{self, Access, Cipher},
     crowd::Crowd,
-    database_key,
+    database_key::{self, Candidate},
     gate::Gate,
     intake::Intake,
     journal::Journal,
     keep::Views,
     keys::Keys,
-    keyset::{self, KeyEntry, Keyset},
+    keyset::{self, Keyset},
     layout::Layout,
     lock::Lock,
     migrate,
@@ -34,7 +34,7 @@ use crate::{
     writer::{WriteSide, Writer},
 };
 use rusqlite::Connection;
-use snaptrak_domain::{DeviceId, KeyClass, Secret, StoreId};
+use snaptrak_domain::{DeviceId, KeyClass, StoreId};
 use std::{
     path::Path,
     sync::{Arc, Mutex},
@@ -65,7 +65,7 @@ impl Store {
     pub(crate) fn open_locked(layout: Layout, surroundings: Surroundings, lock: Lock) -> Result<Self, StoreError> {
         let file = StoreFile::read(&layout.store_file())?;
         let background = keyset::read(&layout, KeyClass::Background, surroundings.key_store.as_ref())?;
-        let (mut connection, key) = open_database(&layout, &background)?;
+        let (mut connection, cipher) = open_database(&layout, &background)?;
         let device_id = check_identity(&connection, &file)?;
         session::begin(&mut connection, &layout, file.generation_id)?;
         let keys = Arc::new(Keys::new(&background, surroundings.signer.clone())?);
@@ -93,7 +93,7 @@ impl Store {
                 device_id,
                 writer: Writer::start(side, Box::new(chores))?,
                 hub,
-                readers: Readers::new(layout.database(), key, gate),
+                readers: Readers::new(layout.database(), cipher, gate),
                 sealer,
                 intake,
                 incoming_sync: SharedSync::new(),
@@ -113,21 +113,24 @@ impl Store {
 }
 
 /// Opens the database with the key that is known to fit, or, after a rotation that was killed, with either of two.
-fn open_database(layout: &Layout, background: &Keyset) -> Result<(Connection, Secret), StoreError> {
-    let entries = database_key::find(&layout.database_key(), background)?;
-    let (mut connection, entry) = open_with_one_of(layout, &entries)?;
+fn open_database(layout: &Layout, background: &Keyset) -> Result<(Connection, Cipher), StoreError> {
+    let candidates = database_key::find(&layout.database_key(), background)?;
+    let (mut connection, found) = open_with_one_of(layout, &candidates)?;
     migrate::migrate(&mut connection)?;
-    if entries.len() > 1 || !layout.database_key().exists() {
-        database_key::write(&layout.database_key(), entry, None)?;
+    if candidates.len() > 1 || !layout.database_key().exists() {
+        database_key::write(&layout.database_key(), found, None)?;
     }
-    Ok((connection, entry.key.clone()))
+    Ok((connection, found.cipher()))
 }
 
-fn open_with_one_of<'a>(layout: &Layout, entries: &[&'a KeyEntry]) -> Result<(Connection, &'a KeyEntry), StoreError> {
+fn open_with_one_of<'a>(
+    layout: &Layout,
+    candidates: &[Candidate<'a>],
+) -> Result<(Connection, Candidate<'a>), StoreError> {
     let mut answer = StoreError::KeysetDamaged;
-    for (place, entry) in entries.iter().enumerate() {
-        match connection::open(&layout.database(), &entry.key, Access::Write) {
-            Ok(connection) => return Ok((connection, entry)),
+    for (place, candidate) in candidates.iter().enumerate() {
+        match connection::open(&layout.database(), &candidate.cipher(), Access::Write) {
+            Ok(connection) => return Ok((connection, *candidate)),
             // SQLCipher's word for a wrong key; what the first key was told stands where no other fits.
             Err(error @ StoreError::Damaged { .. }) if place == 0 => answer = error,
             Err(StoreError::Damaged { .. }) => {}

@@ -3,7 +3,7 @@
 
 use crate::{
     StoreError,
-    connection::{self, Access},
+    connection::{self, Access, Cipher},
     gate::Gate,
 };
 use rusqlite::Connection;
@@ -20,25 +20,25 @@ const IDLE_CONNECTIONS_MAX: usize = 4;
 pub(crate) struct Readers {
     file: PathBuf,
     /// Held for reading by every read: while the key is being replaced there is none.
-    key: RwLock<Secret>,
+    cipher: RwLock<Cipher>,
     gate: Arc<Gate>,
     /// `None` once the store is closed.
     idle: Mutex<Option<Vec<Connection>>>,
 }
 
 impl Readers {
-    pub(crate) fn new(file: PathBuf, key: Secret, gate: Arc<Gate>) -> Self {
-        Self { file, key: RwLock::new(key), gate, idle: Mutex::new(Some(Vec::new())) }
+    pub(crate) fn new(file: PathBuf, cipher: Cipher, gate: Arc<Gate>) -> Self {
+        Self { file, cipher: RwLock::new(cipher), gate, idle: Mutex::new(Some(Vec::new())) }
     }
 
     /// Runs `work` in a read transaction: all its statements see the same commit.
     pub(crate) fn read<T>(&self, work: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        let key = self.key.read().expect("no one panics while holding this lock");
+        let cipher = self.cipher.read().expect("no one panics while holding this lock");
         let inside = self.gate.enter();
         let reused = self.idle().as_mut().ok_or(StoreError::Closed)?.pop();
         let connection = match reused {
             Some(connection) => connection,
-            None => connection::open(&self.file, &key, Access::Read)?,
+            None => connection::open(&self.file, &cipher, Access::Read)?,
         };
         let transaction = connection.unchecked_transaction()?;
         let result = work(&transaction);
@@ -69,10 +69,10 @@ impl Readers {
         key: &Secret,
         replace: impl FnOnce() -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        let mut current = self.key.write().expect("no one panics while holding this lock");
+        let mut current = self.cipher.write().expect("no one panics while holding this lock");
         self.idle().as_mut().ok_or(StoreError::Closed)?.clear();
         replace()?;
-        *current = key.clone();
+        current.key = key.clone();
         Ok(())
     }
 

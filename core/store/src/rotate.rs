@@ -9,8 +9,8 @@
 
 use crate::{
     Store, StoreError,
-    connection::{self, Access, DATABASE_KEY_BYTES},
-    database_key,
+    connection::{self, Access, Cipher, DATABASE_KEY_BYTES},
+    database_key::{self, Candidate},
     keyset::{self, KeyEntry, KeyRole, KeyState, Keyset},
     layout::Layout,
 };
@@ -36,7 +36,8 @@ impl Store {
         let _alone = self.inner.files.rewrite();
         let (layout, key_store) = (self.layout(), self.inner.surroundings.key_store.as_ref());
         let mut keyset = keyset::read(layout, KeyClass::Background, key_store)?;
-        let old = database_key::find(&layout.database_key(), &keyset)?.remove(0).clone();
+        let found = database_key::find(&layout.database_key(), &keyset)?.remove(0);
+        let (old, page_mac) = (found.entry.clone(), found.page_mac);
         let mut key = vec![0; DATABASE_KEY_BYTES];
         self.random().fill(&mut key)?;
         let new = add(&mut keyset, KeyRole::Database, 0, Secret::new(key), self)?;
@@ -45,14 +46,14 @@ impl Store {
             self.write_next(&mut keyset)?;
             reached();
         }
-        database_key::write(&layout.database_key(), &old, Some(&new))?;
+        database_key::write(&layout.database_key(), Candidate { entry: &old, page_mac }, Some(&new))?;
         reached();
         self.inner.readers.replace_key(&new.key, || {
-            let (layout, old, new) = (layout.clone(), old.clone(), new.clone());
-            self.inner.writer.alone(move |connection| rekey(connection, &layout, &old, &new))
+            let cipher = |entry: &KeyEntry| Cipher { key: entry.key.clone(), page_mac };
+            self.inner.writer.alone(|connection| rekey(connection, layout, &cipher(&old), &cipher(&new)))
         })?;
         reached();
-        database_key::write(&layout.database_key(), &new, None)?;
+        database_key::write(&layout.database_key(), Candidate { entry: &new, page_mac }, None)?;
         reached();
         keyset.keys.retain(|entry| entry.role != KeyRole::Database || entry.version == new.version);
         self.write_next(&mut keyset)?;
@@ -107,10 +108,10 @@ fn add(keyset: &mut Keyset, role: KeyRole, at_least: u32, key: Secret, store: &S
 
 /// Writes every page under the new key. The connection is opened anew whatever happens: after a failed `rekey` SQLCipher
 /// would go on writing with a key with which it does not read.
-fn rekey(connection: &mut Connection, layout: &Layout, old: &KeyEntry, new: &KeyEntry) -> Result<(), StoreError> {
+fn rekey(connection: &mut Connection, layout: &Layout, old: &Cipher, new: &Cipher) -> Result<(), StoreError> {
     connection.flush_prepared_statement_cache();
     let done = connection::rekey(connection, &new.key);
-    let opened = connection::open(&layout.database(), if done.is_ok() { &new.key } else { &old.key }, Access::Write);
+    let opened = connection::open(&layout.database(), if done.is_ok() { new } else { old }, Access::Write);
     match opened {
         Ok(opened) => *connection = opened,
         Err(error) => {

@@ -4,7 +4,7 @@
 //! that would reach into it is refused before its first byte is written, and a stream that comes to it is ended and leaves
 //! nothing behind. Where nobody knows how much is free, nothing is refused: the disk itself will say so.
 
-use crate::{Store, StoreError, layout::Layout, rows};
+use crate::{Store, StoreError, layout::Layout, list, rows};
 use rusqlite::{Connection, params};
 use snaptrak_domain::{AssetState, Disk, Kind};
 use std::{
@@ -100,9 +100,9 @@ fn room_bytes(disk: &dyn Disk, layout: &Layout) -> Option<u64> {
 fn photo_bytes(connection: &Connection) -> Result<Option<u64>, StoreError> {
     let average: Option<f64> = rows::only(
         connection,
-        "SELECT avg(latest.bytes) FROM (SELECT kind, bytes FROM listed WHERE capture_id < ?3 ORDER BY capture_id DESC
+        "SELECT avg(latest.bytes) FROM (SELECT kind, bytes FROM list_line WHERE place > ?3 ORDER BY place DESC
                                           LIMIT ?1) AS latest WHERE latest.kind = ?2",
-        params![FORECAST_CAPTURES, Kind::Photo.as_str(), [0xff_u8; 16]],
+        params![FORECAST_CAPTURES, Kind::Photo.as_str(), list::places(None).start],
         |row| Ok(row.get(0)?),
     )?;
     Ok(average.map(|bytes| bytes as u64))

@@ -1,7 +1,7 @@
 //! The store in numbers.
 
 use crate::{
-    Store, StoreError, connection,
+    Store, StoreError, connection, list,
     queue::{backlog::is_waiting, tally},
     rows,
 };
@@ -83,12 +83,13 @@ pub(crate) fn status(connection: &Connection) -> Result<StoreStatus, StoreError>
     })
 }
 
-/// The first along the index is the oldest: a capture's id begins with its time.
+/// The first of its list is the one that came first.
 fn oldest_in(connection: &Connection, state: AssetState) -> Result<Option<UnixMs>, StoreError> {
+    let places = list::places(Some(state));
     rows::first(
         connection,
-        "SELECT created_ms FROM listed INDEXED BY listed_by_state WHERE state = ?1 ORDER BY capture_id LIMIT 1",
-        [state.as_str()],
+        "SELECT created_ms FROM list_line WHERE place > ?1 AND place < ?2 ORDER BY place LIMIT 1",
+        [places.start, places.end],
         |row| rows::unix_ms(row, 0),
     )
 }

@@ -5,10 +5,13 @@
 use crate::{StoreError, layout};
 use serde::{Deserialize, Serialize};
 use snaptrak_domain::{StoreId, UnixMs};
-use std::path::Path;
+use std::{ops::RangeInclusive, path::Path};
 
 const FORMAT_NAME: &str = "snaptrak.store/";
-const FORMAT_VERSION: u64 = 1;
+/// 2: the database says in `key.json` what authenticates its pages. An older library would find that database damaged; this number
+/// tells it that it is too old.
+const FORMAT_VERSION: u64 = 2;
+const FORMAT_OLDEST: u64 = 1;
 
 /// The file is 200 bytes; a longer one is something else.
 const FILE_BYTES_MAX: u64 = 4096;
@@ -36,7 +39,7 @@ impl StoreFile {
         let damaged = StoreError::Damaged { what: "store.json" };
         let bytes = layout::read_small(path, FILE_BYTES_MAX, "store.json")?.ok_or(StoreError::NotAStore)?;
         let head: Head = serde_json::from_slice(&bytes).map_err(|_| damaged.clone())?;
-        check_format(&head.format, FORMAT_NAME, FORMAT_VERSION, damaged.clone())?;
+        check_format(&head.format, FORMAT_NAME, FORMAT_OLDEST..=FORMAT_VERSION, damaged.clone())?;
         serde_json::from_slice(&bytes).map_err(|_| damaged)
     }
 
@@ -46,10 +49,15 @@ impl StoreFile {
 }
 
 /// `name/N`: a later number is [`StoreError::NewerSchema`], anything else is `damaged`.
-pub(crate) fn check_format(format: &str, name: &str, known: u64, damaged: StoreError) -> Result<(), StoreError> {
+pub(crate) fn check_format(
+    format: &str,
+    name: &str,
+    known: RangeInclusive<u64>,
+    damaged: StoreError,
+) -> Result<(), StoreError> {
     match format.strip_prefix(name).and_then(|version| version.parse::<u64>().ok()) {
-        Some(found) if found > known => Err(StoreError::NewerSchema { found, known }),
-        Some(found) if found == known => Ok(()),
+        Some(found) if found > *known.end() => Err(StoreError::NewerSchema { found, known: *known.end() }),
+        Some(found) if known.contains(&found) => Ok(()),
         Some(_) | None => Err(damaged),
     }
 }

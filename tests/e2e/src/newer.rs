@@ -15,8 +15,13 @@ pub fn raise_schema_version(store: &Path, passphrase: &str) -> u32 {
     let keys = keys["keys"].as_array().unwrap();
     let database = keys.iter().find(|key| key["role"] == "database").unwrap();
     let key: String = bytes(&database["key"]).iter().map(|byte| format!("{byte:02x}")).collect();
+    assert!(snaptrak_cipher::is_linked(), "SQLCipher asks for it by its symbol alone");
     let connection = rusqlite::Connection::open(store.join("database/store.sqlite3")).unwrap();
     connection.pragma_update(None, "key", format!("x'{key}'")).unwrap();
+    let named: Value = serde_json::from_slice(&fs::read(store.join("database/key.json")).unwrap()).unwrap();
+    if named["page_mac"] == "hmac_sha256" {
+        connection.pragma_update(None, "cipher_hmac_algorithm", "HMAC_SHA256").unwrap();
+    }
     let version: u32 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
     connection.pragma_update(None, "user_version", version + 1).unwrap();
     version

@@ -108,7 +108,7 @@ fn a_newer_folder() {
     let station = filled();
     let file = station.client.store.join("store.json");
     let text = fs::read_to_string(&file).unwrap();
-    fs::write(&file, text.replace("snaptrak.store/1", "snaptrak.store/2")).unwrap();
+    fs::write(&file, text.replace("snaptrak.store/2", "snaptrak.store/3")).unwrap();
     each_command_answers(&station.client, 9, "newer_version");
 }
 

@@ -1,4 +1,4 @@
-//! Imports point one way: `domain <- seal <- {store, sync}`, `domain <- inference <- {vision, knowledge}`, all of them
+//! Imports point one way: `domain <- seal <- {store, sync}`, `cipher <- store`, `domain <- inference <- {vision, knowledge}`, all of them
 //! `<- sdk <- {ffi, cli}`. The reference server stands on the formats alone, so that it cannot lean on the client.
 
 use cargo_metadata::{DependencyKind, MetadataCommand};
@@ -9,7 +9,8 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
     BTreeMap::from([
         ("snaptrak-domain", &[] as &[&str]),
         ("snaptrak-seal", &["snaptrak-domain"]),
-        ("snaptrak-store", &["snaptrak-domain", "snaptrak-seal"]),
+        ("snaptrak-cipher", &[]),
+        ("snaptrak-store", &["snaptrak-domain", "snaptrak-seal", "snaptrak-cipher"]),
         ("snaptrak-sync", &["snaptrak-domain", "snaptrak-seal"]),
         ("snaptrak-inference", &["snaptrak-domain"]),
         ("snaptrak-vision", &["snaptrak-domain", "snaptrak-inference"]),
@@ -27,10 +28,11 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("snaptrak-cli", &["snaptrak"]),
         ("snaptrak-ffi", &["snaptrak"]),
         ("snaptrak-bindgen", &[]),
-        ("snaptrak-server", &["snaptrak-domain", "snaptrak-seal"]),
+        // Of the cipher nothing but its symbol, as in the end-to-end tests: the workspace has one SQLite, which asks for it.
+        ("snaptrak-server", &["snaptrak-domain", "snaptrak-seal", "snaptrak-cipher"]),
         ("snaptrak-testkit", &["snaptrak-domain", "snaptrak-seal"]),
         ("snaptrak-driver", &[]),
-        ("snaptrak-e2e", &["snaptrak-driver"]),
+        ("snaptrak-e2e", &["snaptrak-driver", "snaptrak-cipher"]),
         ("snaptrak-faults", &["snaptrak-driver"]),
         ("snaptrak-bench", &["snaptrak-domain", "snaptrak-seal", "snaptrak-store", "snaptrak-testkit", "snaptrak"]),
         ("snaptrak-probe", &["snaptrak-ffi"]),

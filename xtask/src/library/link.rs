@@ -1,7 +1,7 @@
-//! The link: Cargo makes the static library of the core, and this links it with a static OpenSSL into the shared one.
+//! The link: Cargo makes the static library of the core, and this links it into the shared one.
 //!
-//! Cargo's own shared library would do neither: `libsqlite3-sys` asks for a dynamic libcrypto, and rustc exports the generator's
-//! tables beside the interface. So the last step is taken here, with the linker that rustc ships, and what a host can see is one
+//! Cargo's own shared library would not do: rustc exports the generator's tables beside the interface, and `libsqlite3-sys` names
+//! a libcrypto of which nothing is used. So the last step is taken here, with the linker that rustc ships, and what a host can see is one
 //! list. On Android the same step is done with the NDK's linker, which knows the same words.
 
 use std::fs;
@@ -45,8 +45,7 @@ pub(super) fn library() -> Result<Linked> {
     let mut link = Command::new("cc");
     link.args(["-shared", "-fuse-ld=lld", "-B"]).arg(linker_folder()?).arg("-o").arg(&with_symbols);
     link.arg("-Wl,--whole-archive").arg(archive).arg("-Wl,--no-whole-archive");
-    link.args(openssl()?).arg("-lm");
-    link.args(["-Wl,--exclude-libs,libcrypto.a", "-Wl,--gc-sections", "-Wl,--icf=safe", "-Wl,--as-needed"]);
+    link.args(["-lm", "-Wl,--gc-sections", "-Wl,--icf=safe", "-Wl,--as-needed"]);
     // Nothing may be left for a host's libraries to fill in, and nothing of ours may be bound to theirs.
     link.args(["-Wl,-z,defs", "-Wl,-Bsymbolic", "-Wl,-z,relro", "-Wl,-z,now", "-Wl,--build-id"]);
     // 0.6 MB of relocations become some kilobytes: read by the C library since 2.36 and by Android since 9.
@@ -78,21 +77,6 @@ fn linker_folder() -> Result<PathBuf> {
     let root = process::run(Command::new("rustc").args(["--print", "sysroot"]).current_dir(repository()))?;
     let host = process::run(Command::new("rustc").args(["--print", "host-tuple"]).current_dir(repository()))?;
     Ok(Path::new(root.trim()).join("lib/rustlib").join(host.trim()).join("bin/gcc-ld"))
-}
-
-/// The static libcrypto and what it needs of the system.
-fn openssl() -> Result<Vec<String>> {
-    let ask = |question: &[&str]| process::run(Command::new("pkg-config").args(question).arg("libcrypto"));
-    let archive = Path::new(ask(&["--variable=libdir"])?.trim()).join("libcrypto.a");
-    if !archive.is_file() {
-        return Err(Error::Missing {
-            what: format!("{} is not there, and the shipped library links it", archive.display()),
-            next: "install OpenSSL's static library (Debian: `apt-get install libssl-dev`)".to_owned(),
-        });
-    }
-    let needs = ask(&["--static", "--libs-only-l"])?;
-    let needs = needs.split_whitespace().filter(|need| *need != "-lcrypto").map(str::to_owned);
-    Ok(std::iter::once(archive.to_string_lossy().into_owned()).chain(needs).collect())
 }
 
 fn joined(flag: &str, path: &Path) -> String {

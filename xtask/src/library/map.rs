@@ -61,13 +61,11 @@ fn add(parts: &mut Parts, name: &str, bytes: u64) {
     *parts.entry(name.to_owned()).or_default() += bytes;
 }
 
-/// `PATH/libcrypto.a(aes.o):(.text)`, and the symbol that begins there.
+/// `PATH/libsnaptrak_ffi.a(sqlite3.o):(.text)`, and the symbol that begins there.
 fn part(object: &str, symbol: Option<&str>) -> String {
     let (file, section) = object.split_once(":(").unwrap_or((object, ""));
     let member = file.rsplit_once('(').map_or(file, |(_, member)| member.trim_end_matches(')'));
-    if file.contains("libcrypto.a") {
-        "OpenSSL".to_owned()
-    } else if member.contains("sqlcipher") || member.contains("sqlite3") {
+    if member.contains("sqlcipher") || member.contains("sqlite3") {
         "SQLCipher".to_owned()
     } else if member.ends_with(".c.o") || member.ends_with(".asm.o") {
         "turbojpeg".to_owned()
@@ -134,21 +132,21 @@ mod tests {
             row("18", "                snaptrak_store::list::page"),
             row("8", "                snaptrak_store::list::other"),
             row("30", "        /l/libsnaptrak_ffi.a(9a-sqlcipher.o):(.text)"),
-            row("40", "        /l/libcrypto.a(e_aes.o):(.text)"),
+            row("40", "        /l/libsnaptrak_ffi.a(0f-resize.c.o):(.text)"),
             row("7", "        /l/libsnaptrak_ffi.a(snaptrak_ffi-9.rcgu.o):(.rodata..Lanon)"),
             row("50", "        <internal>:(.eh_frame)"),
             row("999", ".bss"),
-            row("999", "        /l/libcrypto.a(e_aes.o):(.bss)"),
+            row("999", "        /l/libsnaptrak_ffi.a(9a-sqlcipher.o):(.bss)"),
         ];
         let found = parts(&map.concat());
         let expected = [
-            ("OpenSSL", 0x40),
             ("Rust constants", 7),
             ("Rust's std", 0x10),
             ("SQLCipher", 0x30),
             ("serde_json", 0x20),
             ("snaptrak_store", 0x20),
             ("tables for unwinding", 0x50),
+            ("turbojpeg", 0x40),
         ];
         assert_eq!(found, expected.map(|(name, bytes)| (name.to_owned(), bytes)).into());
     }

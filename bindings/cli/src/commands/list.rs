@@ -3,7 +3,7 @@
 use crate::{args, error::Error, exit::Exit, globals::Globals, human, output::Output, session};
 use clap::builder::RangedU64ValueParser;
 use serde::Serialize;
-use snaptrak::{AssetId, AssetState, CaptureId, Kind, Page, Sha256Digest};
+use snaptrak::{AssetId, AssetState, CaptureId, Cursor, Kind, Page, Sha256Digest};
 
 /// Captures of a page when nobody says: two screens.
 const LIMIT_DEFAULT: &str = "50";
@@ -19,15 +19,15 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "N", default_value = LIMIT_DEFAULT,
           value_parser = RangedU64ValueParser::<usize>::new().range(1..=LIMIT_MAX))]
     limit: usize,
-    /// Those that follow this one: the `next` of the page before
-    #[arg(long, value_name = "ID", value_parser = str::parse::<CaptureId>)]
-    after: Option<CaptureId>,
+    /// Those that follow: the `next` of the page before, or a capture
+    #[arg(long, value_name = "ID", value_parser = str::parse::<Cursor>)]
+    after: Option<Cursor>,
 }
 
 #[derive(Serialize)]
 struct Shape {
     captures: Vec<Entry>,
-    next: Option<CaptureId>,
+    next: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -47,7 +47,7 @@ pub(crate) fn run(arguments: &Arguments, globals: &Globals, output: &Output) -> 
         session::with_store(globals, output, |sdk| Ok(sdk.list(arguments.state, arguments.limit, arguments.after)?))?;
     let shape = shape(page);
     output.result("snaptrak.list/1", &shape, words)?;
-    if let Some(next) = shape.next {
+    if let Some(next) = &shape.next {
         output.say(&format!("There is more: --after {next}"));
     }
     Ok(Exit::Done)
@@ -63,7 +63,7 @@ fn shape(page: Page) -> Shape {
         bytes: capture.bytes,
         sha256: capture.sha256,
     });
-    Shape { captures: captures.collect(), next: page.next }
+    Shape { captures: captures.collect(), next: page.next.map(|next| next.to_string()) }
 }
 
 fn words(shape: &Shape) -> String {

@@ -108,7 +108,7 @@ fn a_store_of_a_newer_version() {
     let place = with_a_capture();
     let path = place.store().join("store.json");
     let text = fs::read_to_string(&path).unwrap();
-    fs::write(&path, text.replace("snaptrak.store/1", "snaptrak.store/2")).unwrap();
+    fs::write(&path, text.replace("snaptrak.store/2", "snaptrak.store/3")).unwrap();
     assert_refused_and_unchanged(&place, 9, "newer_version");
 }
 

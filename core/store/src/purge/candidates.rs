@@ -1,7 +1,7 @@
 //! Which assets could go, and what is known of each.
 
 use super::KeptCapture;
-use crate::{StoreError, rows};
+use crate::{StoreError, list, rows};
 use rusqlite::{Connection, Row, params};
 use snaptrak_domain::{AssetId, AssetState, CaptureId, KeptCode, Rendition, UnixMs, keep::KeepFacts};
 
@@ -120,13 +120,14 @@ pub(super) fn never(
         let in_state = "SELECT coalesce(sum(assets), 0) FROM tally WHERE rendition = ?1 AND state = ?2";
         let captures = rows::only(connection, in_state, params![originals, state.as_str()], |row| rows::count(row, 0))?;
         count += if code == KeptCode::Note { captures.saturating_sub(kept_verified) } else { captures };
+        let places = list::places(Some(state));
         let room = rows::signed(listed_max.saturating_sub(kept.len()) as u64)?;
         kept.extend(rows::all(
             connection,
-            "SELECT capture_id FROM listed INDEXED BY listed_by_state WHERE state = ?1
-                AND (?2 = 0 OR (SELECT envelope IS NOT NULL FROM asset WHERE id = listed.asset_id))
-              ORDER BY capture_id LIMIT ?3",
-            params![state.as_str(), code == KeptCode::Note, room],
+            "SELECT capture_id FROM list_line WHERE place > ?1 AND place < ?2
+                AND (?3 = 0 OR (SELECT envelope IS NOT NULL FROM asset WHERE id = list_line.asset_id))
+              ORDER BY place LIMIT ?4",
+            params![places.start, places.end, code == KeptCode::Note, room],
             |row| Ok(KeptCapture { id: rows::capture_id(row, 0)?, code }),
         )?);
     }

@@ -3,9 +3,9 @@
 use super::{replay::Replayed, report::Outcome};
 use crate::{
     StoreError,
-    connection::{self, Access},
+    connection::{self, Access, PageMac},
     create::begin_folder,
-    database_key,
+    database_key::{self, Candidate},
     journal::Journal,
     keys::NewKeysets,
     keyset::{self, KeyRole},
@@ -73,10 +73,10 @@ impl Target {
     ) -> Result<Connection, StoreError> {
         keyset::write(&self.layout, &keysets.background, key_store)?;
         keyset::write(&self.layout, &keysets.viewing, key_store)?;
-        let entry = keysets.background.active(KeyRole::Database)?;
-        database_key::write(&self.layout.database_key(), entry, None)?;
+        let database = Candidate { entry: keysets.background.active(KeyRole::Database)?, page_mac: PageMac::NEW };
+        database_key::write(&self.layout.database_key(), database, None)?;
         layout::create_file(&self.layout.database())?;
-        let mut connection = connection::open(&self.layout.database(), &entry.key, Access::Write)?;
+        let mut connection = connection::open(&self.layout.database(), &database.cipher(), Access::Write)?;
         migrate::migrate(&mut connection)?;
         Ok(connection)
     }

@@ -78,8 +78,8 @@ fn a_newer_schema_is_its_own_answer() {
     store.close().unwrap();
     assert!(matches!(error(&world), StoreError::NewerSchema { found: 9, known: migrate::NEWEST }));
     let world = closed();
-    fs::write(world.path.join("store.json"), br#"{"format":"snaptrak.store/2","other":1}"#).unwrap();
-    assert!(matches!(error(&world), StoreError::NewerSchema { found: 2, known: 1 }));
+    fs::write(world.path.join("store.json"), br#"{"format":"snaptrak.store/3","other":1}"#).unwrap();
+    assert!(matches!(error(&world), StoreError::NewerSchema { found: 3, known: 2 }));
     let world = closed();
     fs::write(world.path.join("keyset/background.json"), br#"{"format":"snaptrak.keyset/3"}"#).unwrap();
     assert!(matches!(error(&world), StoreError::NewerSchema { found: 3, known: 1 }));

@@ -7,7 +7,7 @@ use super::world::{World, capture, copy_folder, read_all};
 use crate::{
     CaptureRequest, Store,
     connection::{self, Access},
-    keyset::{self, KeyRole},
+    database_key, keyset,
     layout::Layout,
     migrate, rows,
 };
@@ -78,8 +78,9 @@ fn killed_at_every_statement_of_the_upgrade_the_old_schema_or_the_new_one_is_the
     for version in released() {
         let world = world_of(version);
         let keyset = keyset::read(&Layout::new(&world.path), KeyClass::Background, world.key_store.as_ref()).unwrap();
-        let key = &keyset.active(KeyRole::Database).unwrap().key;
-        let mut connection = connection::open(&world.path.join("database/store.sqlite3"), key, Access::Write).unwrap();
+        let layout = Layout::new(&world.path);
+        let cipher = database_key::find(&layout.database_key(), &keyset).unwrap().remove(0).cipher();
+        let mut connection = connection::open(&layout.database(), &cipher, Access::Write).unwrap();
         // So small that pages which are not committed reach the log, as in an upgrade of a large store.
         connection.pragma_update(None, "cache_size", 2).unwrap();
         let mut copies = Vec::new();
@@ -96,6 +97,25 @@ fn killed_at_every_statement_of_the_upgrade_the_old_schema_or_the_new_one_is_the
             check(&store, version);
             store.close().unwrap();
         }
+    }
+}
+
+/// Pages of a database keep the MAC under which they were made: without the file that names it, and under another key.
+#[test]
+fn an_older_database_keeps_what_authenticates_its_pages() {
+    for version in released() {
+        let world = world_of(version);
+        let key_file = world.path.join("database/key.json");
+        let named = std::fs::read(&key_file).unwrap();
+        std::fs::remove_file(&key_file).unwrap();
+        let store = world.open();
+        assert_eq!(std::fs::read(&key_file).unwrap(), named, "version {version}");
+        store.rotate_database_key().unwrap();
+        store.close().unwrap();
+        assert_ne!(std::fs::read(&key_file).unwrap(), named, "version {version}");
+        let store = world.open();
+        check(&store, version);
+        store.close().unwrap();
     }
 }
 

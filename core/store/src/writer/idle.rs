@@ -3,7 +3,7 @@
 //! Owns when it is awake: from a commit until nobody has come for a while and nothing is left to do. Asleep it has no timer,
 //! and a caller wakes it with its first commit and with no other.
 
-use super::{GROUPS_BEFORE_CHORES, Occasion, Shared};
+use super::{Occasion, Shared};
 use std::{
     sync::{
         Condvar, Mutex, MutexGuard, PoisonError,
@@ -135,13 +135,9 @@ fn do_chores(shared: &Shared, occasion: Occasion) -> bool {
 fn with_the_write_side(shared: &Shared, occasion: Occasion) -> bool {
     let mut room = shared.room();
     let Some(room) = room.as_mut() else { return false };
-    if occasion == Occasion::Busy
-        && let Err(error) = room.side.journal.sync_if_old()
-    {
-        tracing::warn!(%error, "the journal could not be synced");
+    let someone_waits = || shared.door.waiting() > 0;
+    match occasion {
+        Occasion::Busy => room.do_due(&someone_waits),
+        Occasion::Idle => room.do_chores(occasion, &someone_waits),
     }
-    if occasion == Occasion::Busy && room.groups_since_chores < GROUPS_BEFORE_CHORES && !room.chores.is_urgent() {
-        return true;
-    }
-    room.do_chores(occasion, &|| shared.door.waiting() > 0)
 }

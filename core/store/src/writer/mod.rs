@@ -11,7 +11,7 @@
 //! they cannot be written, the whole group fails and nothing of it is kept, neither rows nor lines.
 //!
 //! What can wait (signing, moving folders, syncing the journal) is done when no one does, in small batches, by a thread of its
-//! own that takes the write side for each of them.
+//! own that takes the write side for each of them. Where callers never let it in, the one who leads does what is due.
 
 mod door;
 mod idle;
@@ -44,6 +44,10 @@ const YIELDS_MAX: u32 = 4;
 
 /// Under a load that never pauses, chores are done after this many groups all the same.
 const GROUPS_BEFORE_CHORES: u32 = 64;
+
+/// Groups that pass a chore that is due before a leader does it: the chores' thread may find the write side taken each time it
+/// comes, and what it bounds (the log, the age of the journal's last line) would have no bound.
+const GROUPS_PAST_DUE_MAX: u32 = 8;
 
 /// Batches of chores at closing; what is then left waits for the next opening.
 const CLOSING_BATCHES_MAX: u32 = 10_000;
@@ -93,10 +97,28 @@ struct Room {
     side: WriteSide,
     chores: Box<dyn Chores>,
     groups_since_chores: u32,
+    groups_past_due: u32,
     last_group_jobs: usize,
 }
 
 impl Room {
+    /// Whether something must be done though people keep coming.
+    fn is_due(&self) -> bool {
+        self.groups_since_chores >= GROUPS_BEFORE_CHORES || self.chores.is_urgent() || self.side.journal.is_old()
+    }
+
+    /// Does what is due; whether something is left.
+    fn do_due(&mut self, someone_waits: &dyn Fn() -> bool) -> bool {
+        self.groups_past_due = 0;
+        if let Err(error) = self.side.journal.sync_if_old() {
+            tracing::warn!(%error, "the journal could not be synced");
+        }
+        if self.groups_since_chores < GROUPS_BEFORE_CHORES && !self.chores.is_urgent() {
+            return true;
+        }
+        self.do_chores(Occasion::Busy, someone_waits)
+    }
+
     fn do_chores(&mut self, occasion: Occasion, someone_waits: &dyn Fn() -> bool) -> bool {
         self.groups_since_chores = 0;
         // While people keep coming, the journal is synced when it has waited long enough.
@@ -145,8 +167,13 @@ impl Shared {
         }
         self.door.end(lead);
         self.commits.fetch_add(1, Ordering::SeqCst);
-        let is_due = room.as_ref().is_some_and(|room| {
-            room.groups_since_chores >= GROUPS_BEFORE_CHORES || room.chores.is_urgent() || room.side.journal.is_old()
+        let is_due = room.as_mut().is_some_and(|room| {
+            let is_due = room.is_due();
+            room.groups_past_due = if is_due { room.groups_past_due + 1 } else { 0 };
+            if room.groups_past_due > GROUPS_PAST_DUE_MAX {
+                room.do_due(&|| self.door.waiting() > 0);
+            }
+            is_due
         });
         drop(room);
         if is_due {
@@ -178,7 +205,7 @@ impl Writer {
     /// Takes the write side over and starts the thread of the chores.
     pub(crate) fn start(side: WriteSide, chores: Box<dyn Chores>) -> Result<Self, StoreError> {
         let hub = Arc::clone(&side.hub);
-        let room = Room { side, chores, groups_since_chores: 0, last_group_jobs: 1 };
+        let room = Room { side, chores, groups_since_chores: 0, groups_past_due: 0, last_group_jobs: 1 };
         let shared = Arc::new(Shared {
             door: Door::default(),
             room: Mutex::new(Some(room)),
@@ -248,8 +275,8 @@ impl Writer {
         self.shared.door.waiting()
     }
 
-    /// Commits what waits, does the chores, syncs the journal, checkpoints, ends the thread and tells who watches that it was the end. Later callers are answered
-    /// [`StoreError::Closed`].
+    /// Commits what waits, does the chores, syncs the journal, checkpoints, ends the thread and tells who watches that it was the
+    /// end. Later callers are answered [`StoreError::Closed`].
     pub(crate) fn close(&self) -> Result<(), StoreError> {
         let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(thread) = thread.take() else { return Ok(()) };

@@ -13,7 +13,7 @@ use crate::{
     measure::{Better, Figure, pair, seconds},
 };
 use grow::BASE_CAPTURES;
-use snaptrak_domain::{AssetState, CaptureId, StepKind, limits, queue_store::QueueStore};
+use snaptrak_domain::{AssetState, StepKind, limits, queue_store::QueueStore};
 use snaptrak_store::Store;
 use std::{error::Error, fs::File, io, path::Path};
 
@@ -52,7 +52,7 @@ pub(super) fn rows(folder: &Path, captures: usize, rounds: usize, only: &str) ->
     }
     let work = tempfile::tempdir_in(folder)?;
     let (small, large) = (work.path().join("small"), work.path().join("large"));
-    let copies = grow::both(&small, &large, captures)?;
+    grow::both(&small, &large, captures)?;
     let mut rows = Vec::new();
     let mut row = |word: &str, unit, target, rounds, ours: &mut Round, peer: &mut Round| {
         if wanted(word) {
@@ -71,17 +71,21 @@ pub(super) fn rows(folder: &Path, captures: usize, rounds: usize, only: &str) ->
     }
     let (small, large) = (store(&small)?, store(&large)?);
     let first = |store: &Store| Ok::<_, Box<dyn Error>>(store.list(None, None, PAGE)?.captures);
-    // Cursors all over the list: a page of each copy.
-    let base: Vec<CaptureId> = small.list(None, None, BASE_CAPTURES)?.captures.iter().map(|one| one.id).collect();
+    // Cursors all over the list, as someone gets them who goes through all of it; behind each of them is a whole page of a state.
+    let mut cursors = Vec::new();
+    while let Some(next) = large.list(None, cursors.last().copied(), PAGE)?.next {
+        cursors.push(next);
+    }
+    cursors.truncate(cursors.len() * 9 / 10);
     let mut place = 0_usize;
     let mut anywhere = || {
-        place = (place + 7_919) % (copies * 9);
-        grow::moved(base[(place % 9) * PAGE], place / 9)
+        place = (place + 7_919) % cursors.len();
+        cursors[place]
     };
     let mut elsewhere = 0_usize;
     let mut anywhere_unread = || {
-        elsewhere = (elsewhere + 7_907) % (copies * 9);
-        grow::moved(base[(elsewhere % 9) * PAGE], elsewhere / 9)
+        elsewhere = (elsewhere + 7_907) % cursors.len();
+        cursors[elsewhere]
     };
     let mut any_page = |state: Option<AssetState>| {
         rate(TURNS, || {

@@ -105,6 +105,8 @@ fn connect(path: &Path) -> Result<Connection, Error> {
     // SQLite would make the file with the umask's rights; made first, it keeps ours, and so do its -wal and -shm.
     crate::folder::private_options().open(path).map_err(Error::file("open", path))?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    // The workspace's SQLite is SQLCipher, which asks for this by its symbol alone; the server encrypts nothing.
+    assert!(snaptrak_cipher::is_linked(), "named here, so that it is in the program");
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(std::time::Duration::from_millis(BUSY_TIMEOUT_MS))?;
     // Readers go on while a writer syncs.

@@ -61,16 +61,19 @@ fn check(fixture: &Fixture, step: usize) {
              AND (SELECT withheld FROM asset WHERE asset.id = step.asset_id) = 1 THEN 2
         WHEN kind = 'send_piece' AND (SELECT state FROM piece WHERE piece.asset_id = step.asset_id
              AND piece.piece_index = step.piece_index) = 'sealed' THEN 1 ELSE 0 END";
-    let listed_wrong = "SELECT count(*) FROM (SELECT * FROM (
-            SELECT capture.id, asset.id, kind, state, created_ms, bytes, sha256
-              FROM capture JOIN asset ON asset.capture_id = capture.id AND rendition = 'original'
-            EXCEPT SELECT capture_id, asset_id, kind, state, created_ms, bytes, sha256 FROM listed)
-        UNION ALL SELECT capture_id, asset_id, kind, state, created_ms, bytes, sha256 FROM listed
-            WHERE NOT EXISTS (SELECT 1 FROM asset WHERE asset.id = listed.asset_id AND rendition = 'original'))";
+    // Each in the list of all and in its state's, and nothing else in either.
+    let lines_wrong = "WITH original AS (
+            SELECT number, capture_id, asset.id AS asset_id, kind, state, created_ms, bytes, sha256
+              FROM capture JOIN asset ON asset.capture_id = capture.id AND rendition = 'original'),
+        right AS (SELECT * FROM original
+            UNION ALL SELECT number + start, capture_id, asset_id, kind, state, created_ms, bytes, sha256
+              FROM original JOIN list_start USING (state))
+        SELECT count(*) FROM (SELECT * FROM (SELECT * FROM right EXCEPT SELECT * FROM list_line)
+            UNION ALL SELECT * FROM (SELECT * FROM list_line EXCEPT SELECT * FROM right))";
     fixture
         .store
         .read(|connection| {
-            assert_eq!(rows::only(connection, listed_wrong, [], |row| rows::count(row, 0))?, 0, "listed, after {step}");
+            assert_eq!(rows::only(connection, lines_wrong, [], |row| rows::count(row, 0))?, 0, "list, after {step}");
             assert_eq!(counted(connection, kept)?, counted(connection, &real)?, "assets, after {step}");
             assert_eq!(counted(connection, kept_steps)?, counted(connection, steps)?, "steps, after {step}");
             let wrong: i64 = rows::only(connection, held_wrong, [], |row| Ok(row.get(0)?))?;

@@ -26,8 +26,8 @@ const APART_MS: i64 = 60_000;
 const NOTES_EVERY: usize = 5;
 const PHOTOS_EVERY: usize = 3;
 
-/// Makes both; how many times the small one is in the large one.
-pub(super) fn both(small: &Path, large: &Path, captures: usize) -> Result<usize, Box<dyn Error>> {
+/// Makes both.
+pub(super) fn both(small: &Path, large: &Path, captures: usize) -> Result<(), Box<dyn Error>> {
     let copies = (captures / BASE_CAPTURES).max(1);
     make(small)?;
     copy_folder(small, large)?;
@@ -36,11 +36,11 @@ pub(super) fn both(small: &Path, large: &Path, captures: usize) -> Result<usize,
     for folder in [small, large] {
         store(folder)?.close()?;
     }
-    Ok(copies)
+    Ok(())
 }
 
 /// The id in the copy of this number.
-pub(super) fn moved(id: CaptureId, copy: usize) -> CaptureId {
+fn moved(id: CaptureId, copy: usize) -> CaptureId {
     let mut bytes = *id.as_bytes();
     let mut time = [0; 8];
     time[2..].copy_from_slice(&bytes[..6]);
@@ -108,6 +108,7 @@ fn multiply(folder: &Path, copies: usize) -> Result<(), Box<dyn Error>> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(folder.join("database/store.sqlite3"), flags)?;
     connection.pragma_update(None, "key", format!("x'{}'", database_key(folder)?))?;
+    connection.pragma_update(None, "cipher_hmac_algorithm", "HMAC_SHA256")?;
     // Nothing of this has to survive anything.
     for (name, value) in
         [("journal_mode", "OFF"), ("synchronous", "OFF"), ("cache_size", "-262144"), ("foreign_keys", "OFF")]
@@ -126,7 +127,7 @@ fn multiply(folder: &Path, copies: usize) -> Result<(), Box<dyn Error>> {
     for (table, moves) in [
         ("capture", vec![("id", None), ("number", Some(BASE_CAPTURES as i64))]),
         ("asset", vec![("id", None), ("capture_id", None)]),
-        ("listed", vec![("capture_id", None), ("asset_id", None)]),
+        ("list_line", vec![("place", Some(BASE_CAPTURES as i64)), ("capture_id", None), ("asset_id", None)]),
         ("piece", vec![("asset_id", None)]),
         ("step", vec![("id", Some(steps)), ("capture_id", None), ("asset_id", None)]),
         ("receipt", vec![("sequence", Some(BASE_CAPTURES as i64)), ("asset_id", None)]),
