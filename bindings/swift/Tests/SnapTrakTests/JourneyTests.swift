@@ -12,6 +12,19 @@ final class JourneyTests: XCTestCase {
         // The first opening makes the store. The key store is the platform's; here it is one of the tests.
         let snaptrak = try await SnapTrak.openOrCreate(station.config, keyStore: station.keys)
 
+        // A screen watches from now on: what happens to each capture.
+        let screen = Locked<[String: AssetState]>([:])
+        let watching = Task {
+            for try await batch in snaptrak.events() {
+                if batch.missed {
+                    for try await capture in snaptrak.captures() { screen.with { $0[capture.id] = capture.state } }
+                }
+                for event in batch.events where event.rendition == .original {
+                    screen.with { $0[event.captureId] = event.state }
+                }
+            }
+        }
+
         // There is no network, and nothing needs one. When a capture returns, it is sealed and durable: a power cut loses nothing.
         let photo = try await snaptrak.captureFile(
             path: station.photo(),
@@ -63,6 +76,8 @@ final class JourneyTests: XCTestCase {
         let enrolled = try await snaptrak.signUp(request: station.account())
         XCTAssertFalse(enrolled.trustRootGiven, "the app has to tell the person whom the device trusts from now on")
         try await bring(snaptrak, captures: 3)
+        try await eventually("the screen shows what is there") { screen.now.values.filter { $0 == .verified }.count == 3 }
+        watching.cancel()
 
         // Each receipt is countersigned: the server holds the same bytes. This is checked without asking it.
         let verified = try await snaptrak.verify()

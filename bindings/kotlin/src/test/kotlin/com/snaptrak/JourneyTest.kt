@@ -6,10 +6,14 @@ import java.io.ByteArrayOutputStream
 import java.io.File
 import java.nio.ByteBuffer
 import java.nio.file.Path
+import java.util.concurrent.ConcurrentHashMap
 import java.util.concurrent.TimeUnit
 import javax.imageio.ImageIO
+import kotlinx.coroutines.cancelAndJoin
+import kotlinx.coroutines.coroutineScope
 import kotlinx.coroutines.flow.flow
 import kotlinx.coroutines.flow.toList
+import kotlinx.coroutines.launch
 import org.junit.jupiter.api.Assertions.assertArrayEquals
 import org.junit.jupiter.api.Assertions.assertEquals
 import org.junit.jupiter.api.Assertions.assertTrue
@@ -62,6 +66,10 @@ internal class JourneyTest {
                     deviceName = "a phone in a basement",
                 )
             SnapTrak.openOrCreate(config, MemoryKeyStore(), JavaSigner()).useThenShutdown { snapTrak ->
+                // A screen watches from now on: what happens to each capture, and how the queue stands.
+                val watched = Watched()
+                val watching = launch { watched.watch(snapTrak) }
+
                 // In the basement: no account and no network yet. When a call returns, a power cut loses nothing.
                 val window = snapTrak.captureFile(file("window.jpg", photo), CaptureOptions(note = "third window", tags = listOf("window")))
                 val noted = snapTrak.note("the door is jammed")
@@ -89,6 +97,10 @@ internal class JourneyTest {
                     val enrolled = snapTrak.signUp(SignUp(api.origin, "you@example.org", "a long enough password"))
                     assertTrue(enrolled.account.isNotEmpty())
                     bringAll(snapTrak, captures.size)
+                    await("the screen shows what is there") {
+                        captures.all { watched.states[it.id] == AssetState.VERIFIED } && watched.waiting == 0uL
+                    }
+                    watching.cancelAndJoin()
 
                     // The server has signed for the same bytes, which can be checked without it.
                     val verified = snapTrak.verify()
@@ -118,6 +130,21 @@ internal class JourneyTest {
                 }
             }
         }
+
+    /** What a screen shows: looked at once, and then told what changes. */
+    private class Watched {
+        val states = ConcurrentHashMap<String, AssetState>()
+        @Volatile var waiting: ULong? = null
+
+        suspend fun watch(snapTrak: SnapTrak) =
+            coroutineScope {
+                launch { snapTrak.queueHealthChanges().collect { waiting = it.waiting } }
+                snapTrak.events().collect { batch ->
+                    if (batch.missed) snapTrak.captures().collect { states[it.id] = it.state }
+                    batch.events.filter { it.rendition == Rendition.ORIGINAL }.forEach { states[it.captureId] = it.state }
+                }
+            }
+    }
 
     private suspend fun understand(
         snapTrak: SnapTrak,

@@ -1,0 +1,82 @@
+/// What is told again and again until the store is shut down: see ``SnapTrak/events()``, ``SnapTrak/queueHealthChanges()`` and
+/// ``SnapTrak/findings(id:)``.
+///
+/// Nothing begins before the iteration does. Each iteration watches by itself, and watches no longer once its iterator is gone. A
+/// reader that is slow holds up nobody. Cancelling the task ends the iteration.
+public struct Told<Element: Sendable>: AsyncSequence, Sendable {
+    /// Watches; what is told first, if anything is before something happens.
+    let begin: @Sendable () async throws -> (first: Element?, watcher: any Watching<Element>)
+
+    /// Watches from the first step of the iteration on.
+    public func makeAsyncIterator() -> AsyncIterator {
+        AsyncIterator(begin: begin)
+    }
+
+    /// Where an iteration stands.
+    public struct AsyncIterator: AsyncIteratorProtocol {
+        let begin: @Sendable () async throws -> (first: Element?, watcher: any Watching<Element>)
+        private var watcher: (any Watching<Element>)?
+
+        init(begin: @escaping @Sendable () async throws -> (first: Element?, watcher: any Watching<Element>)) {
+            self.begin = begin
+        }
+
+        /// What is told next; nothing: the store was shut down, or the task cancelled.
+        ///
+        /// - Throws: ``SnapTrakError``.
+        public mutating func next() async throws -> Element? {
+            guard let watcher else {
+                let begun = try await begin()
+                watcher = begun.watcher
+                guard let first = begun.first else { return try await next() }
+                return first
+            }
+            return try await withTaskCancellationHandler {
+                try await watcher.next()
+            } onCancel: {
+                // It only throws what a panic of the library would be, and there is nobody here to tell.
+                try? watcher.stop()
+            }
+        }
+    }
+}
+
+/// What the generated watchers have in common.
+protocol Watching<Element>: Sendable {
+    associatedtype Element: Sendable
+    func next() async throws -> Element?
+    func stop() throws
+}
+
+extension EventWatcher: Watching {}
+extension QueueWatcher: Watching {}
+extension FindingsWatcher: Watching {}
+
+extension SnapTrak {
+    /// What happens to captures, in batches, each after it is durable.
+    ///
+    /// The first batch comes at once, is empty and says ``EventBatch/missed``: look at what is there and show it. The same word comes
+    /// again where a reader was so slow that more happened than is kept for it. Nothing runs while nothing happens.
+    ///
+    /// ```swift
+    /// for try await batch in snaptrak.events() {
+    ///     if batch.missed { await showEverything() }
+    ///     for event in batch.events { show(event.captureId, as: event.state) }
+    /// }
+    /// ```
+    public func events() -> Told<EventBatch> {
+        Told { [self] in (EventBatch(events: [], missed: true), try watchEvents()) }
+    }
+
+    /// How the queue stands: at once, and whenever it stands otherwise. A reader that is slow is told the newest.
+    public func queueHealthChanges() -> Told<QueueHealth> {
+        Told { [self] in (nil, try watchQueue()) }
+    }
+
+    /// What was found in a capture: at once, and whenever that changes.
+    ///
+    /// - Parameter id: The capture.
+    public func findings(id: String) -> Told<[Finding]> {
+        Told { [self] in (nil, try await watchFindings(id: id)) }
+    }
+}
