@@ -6,6 +6,7 @@
 
 mod kotlin;
 mod rust;
+mod semver;
 mod swift;
 
 use std::fs;
@@ -22,6 +23,9 @@ pub(crate) struct Command {
     /// Take today's listings as what is accepted
     #[arg(long)]
     accept: bool,
+    /// Promise today's façade under today's version: what later breaks programs needs another version
+    #[arg(long)]
+    promise: bool,
     /// Only these languages (kotlin, swift, rust)
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
@@ -69,9 +73,12 @@ pub(crate) fn run(command: &Command, cache: &Cache) -> Result<()> {
             Language::Swift => swift::make(cache)?,
             Language::Rust => rust::listing()?,
         };
+        if command.promise && language == Language::Rust {
+            semver::promise_anew(&listing)?;
+        }
         if command.accept {
             write(&language.accepted(), &listing)?;
-        } else if !is_accepted(language, &listing)? {
+        } else if !holds_as(language, &listing)? {
             differ.push(language.name());
         }
     }
@@ -92,7 +99,13 @@ pub(crate) fn holds(language: Language, cache: &Cache) -> Result<bool> {
         Language::Swift => swift::listing(cache)?,
         Language::Rust => rust::listing()?,
     };
-    is_accepted(language, &listing)
+    holds_as(language, &listing)
+}
+
+fn holds_as(language: Language, listing: &str) -> Result<bool> {
+    // Both, so that both are told.
+    let accepted = is_accepted(language, listing)?;
+    Ok((language != Language::Rust || semver::holds(listing)?) && accepted)
 }
 
 fn is_accepted(language: Language, listing: &str) -> Result<bool> {

@@ -22,6 +22,8 @@ mod threads;
 mod verify;
 mod version;
 mod watch;
+#[doc(hidden)]
+pub mod window;
 
 pub use analyse::{AnalyseOptions, AnalyseReport};
 pub use cancellation::Cancellation;

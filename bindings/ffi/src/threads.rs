@@ -8,7 +8,10 @@ use crate::SnapTrakError;
 use snaptrak::{CancelToken, ErrorCode};
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 use tokio::{
@@ -26,6 +29,15 @@ const SHUTDOWN_THREADS: usize = 1;
 /// A thread without a call ends after this.
 const IDLE_THREAD: Duration = Duration::from_secs(2);
 
+/// Threads of every instance that have not ended. The system's list does not tell: a thread that an app begins from one of them
+/// inherits its name.
+static RUNNING: AtomicUsize = AtomicUsize::new(0);
+
+/// How many threads of instances there are.
+pub(crate) fn running() -> usize {
+    RUNNING.load(Ordering::Relaxed)
+}
+
 /// The threads of one instance.
 pub(crate) struct Threads {
     /// Taken when the instance goes: whatever still runs ends by itself, and nobody waits for it.
@@ -41,6 +53,12 @@ impl Threads {
             .max_blocking_threads(CALLS_AT_ONCE + SHUTDOWN_THREADS)
             .thread_keep_alive(IDLE_THREAD)
             .thread_name("snaptrak-call")
+            .on_thread_start(|| {
+                RUNNING.fetch_add(1, Ordering::Relaxed);
+            })
+            .on_thread_stop(|| {
+                RUNNING.fetch_sub(1, Ordering::Relaxed);
+            })
             .build()
             .map_err(|_| SnapTrakError::internal("the system gave no threads"))?;
         Ok(Self { runtime: Some(runtime), turns: Arc::new(Semaphore::new(CALLS_AT_ONCE)) })

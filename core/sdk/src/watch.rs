@@ -5,7 +5,7 @@
 //! future without a runtime, or on the caller's thread.
 
 use crate::{Error, ErrorCode, SnapTrak};
-use snaptrak_domain::{CancelToken, CaptureId, Finding};
+use snaptrak_domain::{CancelToken, CaptureId, Finding, StoreEvent};
 use snaptrak_store::{Batch, Interest, QueueHealth};
 use std::sync::{Mutex, PoisonError};
 
@@ -30,6 +30,12 @@ impl SnapTrak {
     /// How the queue stands: few numbers, of one moment.
     pub fn queue_health(&self) -> Result<QueueHealth, Error> {
         Ok(self.inner.store.queue_health(self.inner.platform.clock.now())?)
+    }
+
+    /// Tells watchers of `events` that did not happen: for measuring.
+    #[doc(hidden)]
+    pub fn rehearse(&self, events: Vec<StoreEvent>) {
+        self.inner.store.rehearse(events);
     }
 
     fn watch_state<T>(&self, interest: Interest) -> Result<State<T>, Error> {

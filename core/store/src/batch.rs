@@ -24,6 +24,8 @@ pub(crate) struct Batch {
     /// Plaintext of each segment, relative to the origin.
     plain: [Range<usize>; SEGMENTS],
     segments: usize,
+    /// Where what was sealed ends, relative to the origin.
+    end: usize,
     /// Nothing of the piece follows.
     pub(crate) last: bool,
     sealed: bool,
@@ -34,12 +36,13 @@ impl Batch {
         let buffer = vec![0; BATCH_BYTES + DIRECT_BLOCK_BYTES];
         // An address that cannot be aligned is no error here: direct writes are refused then, and the cache is used.
         let origin = buffer.as_ptr().align_offset(DIRECT_BLOCK_BYTES).min(DIRECT_BLOCK_BYTES);
-        Self { buffer, origin, plain: [const { 0..0 }; SEGMENTS], segments: 0, last: false, sealed: true }
+        Self { buffer, origin, plain: [const { 0..0 }; SEGMENTS], segments: 0, end: 0, last: false, sealed: true }
     }
 
     /// Begins anew.
     pub(crate) fn clear(&mut self) {
         self.segments = 0;
+        self.end = 0;
         self.last = false;
     }
 
@@ -66,11 +69,11 @@ impl Batch {
         &mut self.buffer[self.origin..self.origin + HEADER_BYTES]
     }
 
-    /// Lets `seal` encrypt each segment in place and tell its tag; what is to be written.
+    /// Lets `seal` encrypt each segment in place and tell its tag.
     pub(crate) fn seal(
         &mut self,
         mut seal: impl FnMut(&mut [u8], bool) -> Result<[u8; TAG_BYTES], StoreError>,
-    ) -> Result<&[u8], StoreError> {
+    ) -> Result<(), StoreError> {
         let batch = &mut self.buffer[self.origin..];
         let mut end = 0;
         for (number, plain) in self.plain[..self.segments].iter().enumerate() {
@@ -79,8 +82,14 @@ impl Batch {
             end = plain.end + TAG_BYTES;
             batch[plain.end..end].copy_from_slice(&tag);
         }
+        self.end = end;
         self.sealed = true;
-        Ok(&batch[..end])
+        Ok(())
+    }
+
+    /// What is to be written, once it is sealed.
+    pub(crate) fn sealed(&self) -> &[u8] {
+        &self.buffer[self.origin..self.origin + self.end]
     }
 }
 

@@ -14,10 +14,16 @@ use std::{
 /// What direct writes want of addresses, offsets and lengths: the largest block that Linux's file systems ask for.
 pub(crate) const DIRECT_BLOCK_BYTES: usize = 4096;
 
+/// The disk is asked to begin after as many bytes: seldom enough that asking costs little.
+const WRITE_BACK_BYTES: u64 = 1 << 20;
+
 /// A piece's file.
 pub(crate) struct PieceFile {
     file: File,
     direct: bool,
+    /// Bytes that were written, and of them those that the disk was asked to take at once.
+    written: u64,
+    begun: u64,
 }
 
 impl PieceFile {
@@ -25,12 +31,20 @@ impl PieceFile {
     pub(crate) fn create(path: &Path, past_cache: bool) -> Result<Self, StoreError> {
         let file = layout::create_file(path)?;
         let direct = past_cache && set_direct(&file, true);
-        Ok(Self { file, direct })
+        Ok(Self { file, direct, written: 0, begun: 0 })
     }
 
     /// Makes what was written durable, before its name.
     pub(crate) fn sync(&self) -> Result<(), StoreError> {
         self.file.sync_data().map_err(|error| StoreError::io("sync a piece", error))
+    }
+
+    /// Lets the disk begin with what was written through the cache since the last time, while the next bytes are made.
+    fn begin_write_back(&mut self) {
+        if self.written - self.begun >= WRITE_BACK_BYTES {
+            write_back(&self.file, self.begun, self.written - self.begun);
+            self.begun = self.written;
+        }
     }
 
     /// From now on through the cache.
@@ -53,7 +67,10 @@ impl Write for PieceFile {
             }
             self.through_cache();
         }
-        self.file.write(bytes)
+        let written = self.file.write(bytes)?;
+        self.written += written as u64;
+        self.begin_write_back();
+        Ok(written)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -71,6 +88,17 @@ fn set_direct(file: &File, direct: bool) -> bool {
     };
     fcntl_getfl(file).and_then(set).is_ok()
 }
+
+/// Asks the system to begin writing a range back: the advice that it is not needed any more does that, and waits for nothing.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn write_back(file: &File, offset: u64, bytes: u64) {
+    // Advice that is refused costs time alone: what is durable is what was synced.
+    let _ = rustix::fs::fadvise(file, offset, std::num::NonZeroU64::new(bytes), rustix::fs::Advice::DontNeed);
+}
+
+/// Only Linux is known to begin by it.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn write_back(_: &File, _: u64, _: u64) {}
 
 /// Only Linux has writes that are past the cache and still files.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]

@@ -5,7 +5,7 @@
 //! nothing of it can be opened, since no envelope exists.
 
 use crate::{StoreError, batch::Batch, crowd::Present, layout, piece_file::PieceFile, source::Source};
-use crossbeam_channel::bounded;
+use crossbeam_channel::{Receiver, Sender, bounded};
 use ring::digest::{Context, SHA256};
 use snaptrak_domain::{AssetId, Random, Sha256Digest, limits::PIECE_PLAIN_BYTES_MAX};
 use snaptrak_seal::{
@@ -103,8 +103,9 @@ fn finish(context: Context) -> Sha256Digest {
     Sha256Digest(bytes)
 }
 
-/// The side that reads and hashes plaintext.
+/// The side that reads plaintext, hashes and seals it.
 struct PlainSide<'a, 's> {
+    segments: SegmentSealer,
     source: &'a mut Source<'s>,
     asset_digest: &'a mut AssetDigest,
     digest: Context,
@@ -112,7 +113,16 @@ struct PlainSide<'a, 's> {
 }
 
 impl PlainSide<'_, '_> {
-    /// Reads the next segments of the piece.
+    /// Reads and seals the next segments of the piece.
+    fn fill(&mut self, batch: &mut Batch) -> Result<(), StoreError> {
+        let is_first = self.bytes == 0;
+        self.read(batch)?;
+        if is_first {
+            batch.header().copy_from_slice(self.segments.header());
+        }
+        batch.seal(|plain, last| self.segments.seal_in_place(plain, last).map_err(seal_failed))
+    }
+
     fn read(&mut self, batch: &mut Batch) -> Result<(), StoreError> {
         batch.clear();
         let mut short = false;
@@ -138,21 +148,16 @@ impl PlainSide<'_, '_> {
     }
 }
 
-/// The side that seals, hashes and writes ciphertext.
+/// The side that hashes and writes ciphertext.
 struct SealedSide<W> {
-    segments: SegmentSealer,
     digest: Context,
     bytes: u64,
     writer: W,
 }
 
 impl<W: Write> SealedSide<W> {
-    fn write(&mut self, batch: &mut Batch) -> Result<(), StoreError> {
-        if self.bytes == 0 {
-            batch.header().copy_from_slice(self.segments.header());
-        }
-        let Self { segments, .. } = self;
-        let sealed = batch.seal(|plain, last| segments.seal_in_place(plain, last).map_err(seal_failed))?;
+    fn write(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        let sealed = batch.sealed();
         self.digest.update(sealed);
         self.writer.write_all(sealed).map_err(|error| StoreError::io("write a piece", error))?;
         self.bytes += sealed.len() as u64;
@@ -169,18 +174,18 @@ fn seal_piece(
     path: &Path,
     idle_core: bool,
 ) -> Result<SealedPiece, StoreError> {
-    let mut plain = PlainSide { source, asset_digest, digest: Context::new(&SHA256), bytes: 0 };
+    let mut plain = PlainSide { segments, source, asset_digest, digest: Context::new(&SHA256), bytes: 0 };
     let mut batch = Batch::new();
-    plain.read(&mut batch)?;
+    plain.fill(&mut batch)?;
     // What fits into one batch is not worth a thread, nor the wait for the disk that a direct write is.
     let alone = batch.last || !idle_core;
     let file = PieceFile::create(path, alone && !batch.last)?;
-    let mut sealed = SealedSide { segments, digest: Context::new(&SHA256), bytes: 0, writer: file };
+    let mut sealed = SealedSide { digest: Context::new(&SHA256), bytes: 0, writer: file };
     if alone {
-        sealed.write(&mut batch)?;
+        sealed.write(&batch)?;
         while !batch.last {
-            plain.read(&mut batch)?;
-            sealed.write(&mut batch)?;
+            plain.fill(&mut batch)?;
+            sealed.write(&batch)?;
         }
     } else {
         sealed = seal_in_pairs(&mut plain, sealed, batch)?;
@@ -196,38 +201,53 @@ fn seal_piece(
     })
 }
 
-/// Reads and hashes on this thread while another one seals, hashes and writes: both halves take about as long.
-fn seal_in_pairs<W: Write + Send>(
+/// Reads, hashes and seals on this thread while another one hashes and writes: both halves take about as long. The other thread's
+/// answer is waited for in every case, but not its end, which takes longer.
+fn seal_in_pairs<W: Write + Send + 'static>(
     plain: &mut PlainSide<'_, '_>,
     mut sealed: SealedSide<W>,
     first: Batch,
 ) -> Result<SealedSide<W>, StoreError> {
-    std::thread::scope(|scope| {
-        let (to_seal, sealing) = bounded::<Batch>(BATCHES);
-        let (give_back, spare) = bounded::<Batch>(BATCHES);
-        for _ in 1..BATCHES {
-            give_back.send(Batch::new()).expect("as many as there is room for, and the receiver is here");
+    let (to_write, writing) = bounded::<Batch>(BATCHES);
+    let (give_back, spare) = bounded::<Batch>(BATCHES);
+    let (answer, answered) = bounded(1);
+    for _ in 1..BATCHES {
+        give_back.send(Batch::new()).expect("as many as there is room for, and the receiver is here");
+    }
+    let write = move || {
+        for batch in writing {
+            sealed.write(&batch)?;
+            // The reading side is gone once it has read everything.
+            let _ = give_back.send(batch);
         }
-        let sealer = scope.spawn(move || {
-            for mut batch in sealing {
-                sealed.write(&mut batch)?;
-                // The reading side is gone once it has read everything.
-                let _ = give_back.send(batch);
-            }
-            Ok(sealed)
-        });
-        let mut last = first.last;
-        // A side that is gone has failed, and its answer is read below.
-        let mut going = to_seal.send(first).is_ok();
-        while going && !last {
-            let Ok(mut batch) = spare.recv() else { break };
-            plain.read(&mut batch)?;
-            last = batch.last;
-            going = to_seal.send(batch).is_ok();
-        }
-        drop((to_seal, spare));
-        sealer.join().unwrap_or(Err(StoreError::Panicked))
-    })
+        Ok(sealed)
+    };
+    let writer = std::thread::Builder::new().name("snaptrak-seal".to_owned());
+    // The answer is waited for, so that its receiver is there.
+    let started = writer.spawn(move || drop(answer.send(write())));
+    started.map_err(|error| StoreError::io("begin a thread", error))?;
+    let filled = fill_all(plain, first, &to_write, &spare);
+    drop((to_write, spare));
+    let written = answered.recv().unwrap_or(Err(StoreError::Panicked));
+    filled.and(written)
+}
+
+/// Sends the first batch and all that follow, as long as the other side takes them: one that is gone has failed, and says why.
+fn fill_all(
+    plain: &mut PlainSide<'_, '_>,
+    first: Batch,
+    to_write: &Sender<Batch>,
+    spare: &Receiver<Batch>,
+) -> Result<(), StoreError> {
+    let mut last = first.last;
+    let mut going = to_write.send(first).is_ok();
+    while going && !last {
+        let Ok(mut batch) = spare.recv() else { break };
+        plain.fill(&mut batch)?;
+        last = batch.last;
+        going = to_write.send(batch).is_ok();
+    }
+    Ok(())
 }
 
 /// An error of sealing in the words of the store.

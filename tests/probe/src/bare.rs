@@ -1,7 +1,10 @@
 //! Calls that do nothing: what the crossing itself costs, measured beside the SDK's calls in the same run.
 
 use snaptrak_ffi::SnapTrakError;
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering::Relaxed},
+};
 use tokio::runtime::{Builder, Runtime};
 
 /// A handle to nothing.
@@ -17,6 +20,13 @@ impl BareHandle {
     }
 }
 
+/// Threads of every [`Bare`] that have not ended.
+static RUNNING: AtomicUsize = AtomicUsize::new(0);
+
+pub(crate) fn running() -> usize {
+    RUNNING.load(Relaxed)
+}
+
 /// The threads that a hop goes to.
 #[derive(uniffi::Object)]
 pub struct Bare(Option<Runtime>);
@@ -30,6 +40,12 @@ impl Bare {
             .max_blocking_threads(16)
             .thread_keep_alive(std::time::Duration::from_secs(2))
             .thread_name("bare-call")
+            .on_thread_start(|| {
+                RUNNING.fetch_add(1, Relaxed);
+            })
+            .on_thread_stop(|| {
+                RUNNING.fetch_sub(1, Relaxed);
+            })
             .build()
             .map_err(|_| no_threads())?;
         Ok(Arc::new(Self(Some(threads))))

@@ -16,6 +16,12 @@ use crate::{process, terminal};
 /// Calls of each kind, after which the library holds what it held before.
 const CALLS: usize = 100_000;
 
+/// Events of a round, at ten thousand a second.
+const EVENTS: usize = 20_000;
+
+/// What telling them may take of a core, in percent.
+const SHARE_MAX: f64 = 5.0;
+
 /// Calls that do as little as the bare one must cost no more than one and a half of it.
 const TARGET: f64 = 0.67;
 
@@ -42,7 +48,8 @@ pub(super) fn run(json: Option<&Path>, cache: &Cache) -> Result<()> {
     build(&["--release", "--package", "snaptrak-probe"])?;
     let release = target().join("release");
     let mut maven = kotlin::maven(cache, &release)?;
-    maven.args(["test", "-Dtest=CallsTest", "-Dsurefire.failIfNoSpecifiedTests=false"]);
+    maven.args(["test", "-Dtest=CallsTest,ManyEventsTest", "-Dsurefire.failIfNoSpecifiedTests=false"]);
+    maven.arg(format!("-Dsnaptrak.events={EVENTS}"));
     terminal::progress("measuring Kotlin");
     let mut said = process::run(maven.arg(format!("-Dsnaptrak.calls={CALLS}")))?;
     match swift::obstacle() {
@@ -51,6 +58,7 @@ pub(super) fn run(json: Option<&Path>, cache: &Cache) -> Result<()> {
             swift::prepare(cache)?;
             let mut tests = swift::probe(cache, "release")?;
             tests.args(["--configuration", "release"]).env("SNAPTRAK_CALLS", CALLS.to_string());
+            tests.env("SNAPTRAK_EVENTS", EVENTS.to_string());
             terminal::progress("measuring Swift");
             said += &process::run(&mut tests)?;
         }
@@ -70,11 +78,11 @@ fn build(what: &[&str]) -> Result<()> {
     process::run(&mut cargo).map(drop)
 }
 
-/// Lines of the form `bench-ffi LANGUAGE NAME OURS BARE RATIO MIN MAX`, in nanoseconds a call and times of the bare one. A name comes
-/// twice, since the first run only warms up.
+/// Lines of the form `bench-ffi LANGUAGE NAME OURS BARE RATIO MIN MAX`, in nanoseconds a call and times of the bare one, and of the
+/// form `bench-ffi-events LANGUAGE SHARE MIN MAX`. A name comes twice, since the first run only warms up.
 fn rows(said: &str) -> Vec<Row> {
     let mut rows: Vec<Row> = Vec::new();
-    for row in said.lines().filter_map(row) {
+    for row in said.lines().filter_map(|line| row(line).or_else(|| events(line))) {
         rows.retain(|earlier| earlier.name != row.name);
         rows.push(row);
     }
@@ -96,6 +104,26 @@ fn row(line: &str) -> Option<Row> {
         ratio_min: 1.0 / max,
         ratio_max: 1.0 / min,
         target: measured.then_some(TARGET),
+    })
+}
+
+/// What telling the events took, in percent of a core, beside what it may take.
+fn events(line: &str) -> Option<Row> {
+    let mut words = line.strip_prefix("bench-ffi-events\t")?.split('\t');
+    let language = words.next()?;
+    let figures: Vec<f64> = words.filter_map(|figure| figure.trim().parse().ok()).collect();
+    let [share, min, max] = figures[..] else { return None };
+    // Less than the clock can tell is not less than nothing.
+    let ratio = |share: f64| SHARE_MAX / share.max(0.01);
+    Some(Row {
+        name: format!("{language}: 10,000 events a second"),
+        unit: "%",
+        ours: share,
+        peer: SHARE_MAX,
+        ratio_median: ratio(share),
+        ratio_min: ratio(max),
+        ratio_max: ratio(min),
+        target: Some(1.0),
     })
 }
 
@@ -131,5 +159,11 @@ mod tests {
         assert_eq!(rows.len(), 1);
         assert_eq!((rows[0].ours, rows[0].ratio_median, rows[0].ratio_min), (0.02, 0.5, 0.25));
         assert_eq!(rows[0].target, Some(TARGET));
+    }
+
+    #[test]
+    fn events_are_a_share_of_a_core() {
+        let rows = rows("bench-ffi-events\tKotlin\t2.5\t2.0\t10.0\n");
+        assert_eq!((rows[0].ours, rows[0].ratio_median, rows[0].ratio_min), (2.5, 2.0, 0.5));
     }
 }

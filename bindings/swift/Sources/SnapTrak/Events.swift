@@ -1,8 +1,11 @@
+import Dispatch
+
 /// What is told again and again until the store is shut down: see ``SnapTrak/events()``, ``SnapTrak/queueHealthChanges()`` and
 /// ``SnapTrak/findings(id:)``.
 ///
 /// Nothing begins before the iteration does. Each iteration watches by itself, and watches no longer once its iterator is gone. A
-/// reader that is slow holds up nobody. Cancelling the task ends the iteration.
+/// reader that is slow holds up nobody. Cancelling the task ends the iteration. What happens alone comes at once; after that, what
+/// happens is gathered for a tenth of a second, so that many commits are one step of the iteration and one wake-up.
 public struct Told<Element: Sendable>: AsyncSequence, Sendable {
     /// Watches; what is told first, if anything is before something happens.
     let begin: @Sendable () async throws -> (first: Element?, watcher: any Watching<Element>)
@@ -16,6 +19,7 @@ public struct Told<Element: Sendable>: AsyncSequence, Sendable {
     public struct AsyncIterator: AsyncIteratorProtocol {
         let begin: @Sendable () async throws -> (first: Element?, watcher: any Watching<Element>)
         private var watcher: (any Watching<Element>)?
+        private var gathered = Gathered()
 
         init(begin: @escaping @Sendable () async throws -> (first: Element?, watcher: any Watching<Element>)) {
             self.begin = begin
@@ -31,13 +35,34 @@ public struct Told<Element: Sendable>: AsyncSequence, Sendable {
                 guard let first = begun.first else { return try await next() }
                 return first
             }
-            return try await withTaskCancellationHandler {
+            await gathered.wait()
+            let told = try await withTaskCancellationHandler {
                 try await watcher.next()
             } onCancel: {
                 // It only throws what a panic of the library would be, and there is nobody here to tell.
                 try? watcher.stop()
             }
+            gathered.began()
+            return told
         }
+    }
+}
+
+/// Leaves time between two things that are told.
+private struct Gathered {
+    private static let nanoseconds: UInt64 = 100_000_000
+    private var since: UInt64?
+
+    /// Something was told now.
+    mutating func began() {
+        since = DispatchTime.now().uptimeNanoseconds
+    }
+
+    /// Waits for what is left of the time. A cancelled task waits no longer.
+    func wait() async {
+        guard let since else { return }
+        let passed = DispatchTime.now().uptimeNanoseconds - since
+        if passed < Self.nanoseconds { try? await Task.sleep(nanoseconds: Self.nanoseconds - passed) }
     }
 }
 

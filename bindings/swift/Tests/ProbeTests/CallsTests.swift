@@ -53,7 +53,8 @@ final class CallsTests: XCTestCase {
         let hop: Call = { _ = try await bareHop(on: bare, number: 1) }
         try await timed("call", calls, { _ = try cancellation.isCancelled() }, { _ = try SnapTrakProbe.bare(number: 1) })
         try await timed("handle made and freed", calls, { _ = try Cancellation() }, { _ = try BareHandle() })
-        try await timed("async call", calls, { try await snaptrak.unlock() }, hop)
+        try await timed("async call", calls, { try await idle(instance: snaptrak) }, hop)
+        try await timed("async call that looks for what waits", calls, { try await snaptrak.unlock() }, hop)
         try await timed("async call that reads a capture", calls, { _ = try await snaptrak.show(id: note) }, hop)
         try await timed("async call that reads a page", calls, { _ = try await snaptrak.list(limit: 1) }, hop)
         try await timed("async call that is refused", calls, { try await refused { _ = try await snaptrak.show(id: "no id") } }, hop)
@@ -94,9 +95,7 @@ final class CallsTests: XCTestCase {
 
     /// Threads that wait a little for the next call hold memory of their own; what they leave is what counts.
     private static func settled() async throws -> [Int64] {
-        try await eventually("no thread of the library waits for a call") {
-            ProcessCounts.own(try ProcessCounts.threads().filter { $0.hasPrefix("snaptrak-call") || $0 == "bare-call" }) == 0
-        }
+        try await eventually("no thread of the library waits for a call") { try callThreads() == 0 }
         let held = try held()
         return [held.liveBytes, held.liveBlocks, held.databaseBytes]
     }

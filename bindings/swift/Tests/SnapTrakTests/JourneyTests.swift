@@ -51,7 +51,7 @@ final class JourneyTests: XCTestCase {
         XCTAssertEqual(recorded.captured.bytes, UInt64(sound.count))
 
         // What is in the pictures is found here, on the device.
-        let understood = try await understand(snaptrak)
+        let understood = try await understand(snaptrak, photo.id)
 
         // The list is a sequence, read page by page; a capture's detail has its findings.
         var seen: Set<String> = []
@@ -70,7 +70,11 @@ final class JourneyTests: XCTestCase {
 
         // Why is it not at the office yet? There is always an answer.
         let why = try await snaptrak.whyNotUploaded(id: photo.id)
-        XCTAssertEqual(why.code, "not_enrolled")
+        if case .onItsWay(_, let code, _, _) = why.standing {
+            XCTAssertEqual(code, "not_enrolled")
+        } else {
+            XCTFail("\(why)")
+        }
 
         // The network is back. The device is enrolled, and what was captured before is wrapped for the organisation now.
         let enrolled = try await snaptrak.signUp(request: station.account())
@@ -107,8 +111,15 @@ final class JourneyTests: XCTestCase {
     }
 
     /// Analyses what waits, and says whether this machine has the models for it.
-    private func understand(_ snaptrak: SnapTrak) async throws -> Bool {
+    private func understand(_ snaptrak: SnapTrak, _ photo: String) async throws -> Bool {
         guard Station.runtimeLibrary != nil else { return false }
+        // A screen that shows this photo is told what is found in it.
+        let found = Task { () -> [Finding]? in
+            for try await findings in snaptrak.findings(id: photo) where findings.contains(where: { $0.task == "find_faces" }) {
+                return findings
+            }
+            return nil
+        }
         var report: AnalyseReport?
         var steps: [WorkProgress] = []
         for try await event in snaptrak.analysing() {
@@ -121,6 +132,8 @@ final class JourneyTests: XCTestCase {
         XCTAssertEqual(report?.left, 0)
         XCTAssertEqual(steps.last?.phase, .analysing)
         XCTAssertEqual(steps.last?.done, 1)
+        let told = try await found.value
+        XCTAssertEqual(told, try await snaptrak.show(id: photo).findings)
         return true
     }
 

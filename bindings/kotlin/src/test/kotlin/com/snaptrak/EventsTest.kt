@@ -1,7 +1,9 @@
 package com.snaptrak
 
+import java.io.File
 import java.nio.file.Path
 import java.util.concurrent.TimeUnit
+import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.cancelAndJoin
 import kotlinx.coroutines.channels.Channel
 import kotlinx.coroutines.flow.first
@@ -9,6 +11,7 @@ import kotlinx.coroutines.flow.take
 import kotlinx.coroutines.flow.toList
 import kotlinx.coroutines.launch
 import org.junit.jupiter.api.Assertions.assertEquals
+import org.junit.jupiter.api.Assertions.assertFalse
 import org.junit.jupiter.api.Assertions.assertNull
 import org.junit.jupiter.api.Test
 import org.junit.jupiter.api.Timeout
@@ -84,6 +87,25 @@ internal class EventsTest {
                 goOn.send(Unit)
                 await("everything was told") { told.size == NOTES }
                 assertEquals(noted, told.map { it.captureId })
+                collecting.cancelAndJoin()
+            }
+        }
+
+    @Test
+    fun `no collector runs on the thread that has just written`() =
+        testing {
+            SnapTrak.openOrCreate(config(), MemoryKeyStore()).useThenShutdown { snapTrak ->
+                val told = Channel<String>(Channel.UNLIMITED)
+                val collecting =
+                    launch(Dispatchers.Unconfined) {
+                        snapTrak.events().collect { told.send(File("/proc/thread-self/comm").readText().trim()) }
+                    }
+                told.receive()
+                repeat(NOTES / 10) {
+                    snapTrak.note("note $it")
+                    val thread = told.receive()
+                    assertFalse(thread.startsWith("snaptrak"), "it ran on $thread")
+                }
                 collecting.cancelAndJoin()
             }
         }

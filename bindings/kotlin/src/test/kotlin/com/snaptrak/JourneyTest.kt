@@ -9,8 +9,10 @@ import java.nio.file.Path
 import java.util.concurrent.ConcurrentHashMap
 import java.util.concurrent.TimeUnit
 import javax.imageio.ImageIO
+import kotlinx.coroutines.async
 import kotlinx.coroutines.cancelAndJoin
 import kotlinx.coroutines.coroutineScope
+import kotlinx.coroutines.flow.first
 import kotlinx.coroutines.flow.flow
 import kotlinx.coroutines.flow.toList
 import kotlinx.coroutines.launch
@@ -90,7 +92,8 @@ internal class JourneyTest {
                 val captures = snapTrak.captures(pageSize = 2).toList()
                 assertEquals(listOf(window.id, noted.id, recorded.captured.id), captures.take(3).map { it.id })
                 assertEquals(captures.size.toULong(), snapTrak.status().waiting)
-                assertEquals("not_enrolled", snapTrak.whyNotUploaded(window.id).code)
+                val standing = snapTrak.whyNotUploaded(window.id).standing
+                assertTrue(standing is Standing.OnItsWay && standing.code == "not_enrolled", "$standing")
 
                 ReferenceServer.start(folder.resolve("server").toFile()).use { api ->
                     // Upstairs: an account, and everything goes out, watched.
@@ -108,7 +111,7 @@ internal class JourneyTest {
                     assertEquals(emptyList<VerifyFailure>(), verified.failures)
                     assertEquals(verified.receipts, verified.signed)
                     assertEquals(verified.receipts, verified.countersigned)
-                    assertEquals("verified", snapTrak.whyNotUploaded(window.id).code)
+                    assertEquals(Standing.Verified(isHere = true), snapTrak.whyNotUploaded(window.id).standing)
 
                     // A look at it: byte for byte what was captured.
                     snapTrak.view(recorded.captured.id, path("seen.mp4"))
@@ -149,15 +152,18 @@ internal class JourneyTest {
     private suspend fun understand(
         snapTrak: SnapTrak,
         portrait: File,
-    ) {
+    ) = coroutineScope {
         val captured = snapTrak.captureFile(portrait.path)
+        // A screen that shows this capture is told what is found in it.
+        val found = async { snapTrak.findings(captured.id).first { it.size == 2 } }
         val events = snapTrak.analysing().toList()
         val report = (events.last() as Event.Finished).report
         assertTrue(report.analysed >= 2uL)
         assertEquals(0uL, report.left)
         assertTrue(events.dropLast(1).all { it is Event.Advanced && it.progress.phase == Phase.ANALYSING })
 
-        val findings = snapTrak.show(captured.id).findings.associateBy { it.task }
+        assertEquals(found.await(), snapTrak.show(captured.id).findings)
+        val findings = found.await().associateBy { it.task }
         assertEquals("Person", findings.getValue("detect").boxes.first().label)
         assertEquals("Face", findings.getValue("find_faces").boxes.first().label)
         assertTrue(snapTrak.thumbnail(captured.id).isJpeg())

@@ -13,7 +13,6 @@ import com.snaptrak.SnapTrakException
 import com.snaptrak.await
 import com.snaptrak.openOrCreate
 import com.snaptrak.testing
-import com.snaptrak.threadNames
 import com.snaptrak.uniffiContinuationHandleMap
 import com.snaptrak.useThenShutdown
 import com.sun.jna.Native
@@ -82,7 +81,8 @@ internal class CallsTest {
         val hop = suspend { bareHop(bare, 1u).let {} }
         timed("call", calls, { cancellation.isCancelled() }, { bare(1u) })
         timed("handle made and freed", calls, { Cancellation().destroy() }, { BareHandle().destroy() })
-        timed("suspend call", calls, { snapTrak.unlock() }, hop)
+        timed("suspend call", calls, { idle(snapTrak) }, hop)
+        timed("suspend call that looks for what waits", calls, { snapTrak.unlock() }, hop)
         timed("suspend call that reads a capture", calls, { snapTrak.show(note) }, hop)
         timed("suspend call that reads a page", calls, { snapTrak.list(limit = 1u) }, hop)
         timed("suspend call that is refused", calls, { refused { snapTrak.show("no id") } }, hop)
@@ -132,7 +132,7 @@ internal class CallsTest {
      * that wait a little for the next call hold memory of their own; what they leave is what counts.
      */
     private suspend fun settled(): List<Long> {
-        await("no thread of the library waits for a call") { threadNames().none { it.startsWith("snaptrak-call") || it == "bare-call" } }
+        await("no thread of the library waits for a call") { callThreads() == 0uL }
         val held = held()
         val handles =
             FfiConverterTypeKeyStore.handleMap.size + FfiConverterTypeProgressListener.handleMap.size + uniffiContinuationHandleMap.size
