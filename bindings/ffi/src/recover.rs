@@ -4,8 +4,12 @@ use crate::{
     Cancellation, Config, KeyStore, ProgressListener, SnapTrakError, cancellation::Waiting, progress,
     snaptrak::platform, threads::Threads,
 };
-use snaptrak::{CancelToken, Secret};
-use std::{path::PathBuf, sync::Arc};
+use snaptrak::{CancelToken, ErrorCode, Secret};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    sync::{Arc, Condvar, Mutex, PoisonError},
+};
 
 /// What was recovered, and what could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
@@ -43,6 +47,7 @@ pub async fn recover(
 ) -> Result<RecoverReport, SnapTrakError> {
     let (from, key) = (PathBuf::from(from), recovery_key.map(|text| Secret::new(text.into_bytes())));
     let work = move |token: &CancelToken| {
+        let _turn = Turn::wait_for(&config, token)?;
         let (config, platform, told) = (config.into(), platform(key_store, None)?, progress::Adapted::new(progress));
         Ok(snaptrak::SnapTrak::recover_until(&from, &config, &platform, key.as_ref(), &told, token)?.into())
     };
@@ -61,10 +66,48 @@ pub async fn quarantine_and_recover(
 ) -> Result<RecoverReport, SnapTrakError> {
     let key = recovery_key.map(|text| Secret::new(text.into_bytes()));
     let work = move |token: &CancelToken| {
+        let _turn = Turn::wait_for(&config, token)?;
         let (config, platform, told) = (config.into(), platform(key_store, None)?, progress::Adapted::new(progress));
         Ok(snaptrak::SnapTrak::quarantine_and_recover_until(&config, &platform, key.as_ref(), &told, token)?.into())
     };
     Waiting::for_call(cancellation).run(&Threads::new()?, work).await
+}
+
+/// The folders into which this process recovers now.
+static TAKEN: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+static FREED: Condvar = Condvar::new();
+
+/// One recovery into a folder at a time. A call that nobody waits for any more needs a moment until it has ended, and the next one
+/// waits for that instead of being refused with `in_use`.
+struct Turn(PathBuf);
+
+impl Turn {
+    fn wait_for(config: &Config, token: &CancelToken) -> Result<Self, SnapTrakError> {
+        // What has no absolute path is refused later, by whoever needs the folder.
+        let folder = std::path::absolute(&config.store).unwrap_or_else(|_| Path::new(&config.store).to_owned());
+        let _wakes = token.on_cancel(|| {
+            // Taken, so that it comes before someone waits or while he does.
+            let _taken = TAKEN.lock();
+            FREED.notify_all();
+        });
+        // What is done under the lock leaves it whole.
+        let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
+        while taken.contains(&folder) {
+            if token.is_cancelled() {
+                return Err(SnapTrakError::new(ErrorCode::Cancelled, "the call was broken off before its turn"));
+            }
+            taken = FREED.wait(taken).unwrap_or_else(PoisonError::into_inner);
+        }
+        taken.insert(folder.clone());
+        Ok(Self(folder))
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        TAKEN.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.0);
+        FREED.notify_all();
+    }
 }
 
 impl From<snaptrak::RecoverReport> for RecoverReport {
@@ -76,5 +119,48 @@ impl From<snaptrak::RecoverReport> for RecoverReport {
             unreadable: report.unreadable.into_iter().map(one).collect(),
             keys_kept: report.keys_kept,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{sync::mpsc, thread};
+
+    fn config(store: &str) -> Config {
+        Config {
+            store: store.to_owned(),
+            models: None,
+            runtime_library: None,
+            trusted_roots_pem: None,
+            threads: 1,
+            device_name: "device".to_owned(),
+            quota_bytes: None,
+            quota_is_hard: false,
+            ballast_bytes: 0,
+        }
+    }
+
+    #[test]
+    fn the_next_recovery_into_a_folder_waits_for_the_one_that_ends() {
+        let (here, elsewhere) = (config("/recovered here"), config("/recovered elsewhere"));
+        let first = Turn::wait_for(&here, &CancelToken::new()).unwrap();
+        drop(Turn::wait_for(&elsewhere, &CancelToken::new()).unwrap());
+        let cancelled = CancelToken::new();
+        let (began, begun) = mpsc::channel();
+        thread::scope(|scope| {
+            let given_up = scope.spawn(|| Turn::wait_for(&here, &cancelled).map(drop));
+            let next = scope.spawn(|| {
+                let turn = Turn::wait_for(&here, &CancelToken::new());
+                began.send(()).unwrap();
+                turn.map(drop)
+            });
+            cancelled.cancel();
+            let refused = given_up.join().unwrap().unwrap_err().to_string();
+            assert!(refused.starts_with("cancelled"), "{refused}");
+            assert!(begun.try_recv().is_err(), "it did not wait");
+            drop(first);
+            next.join().unwrap().unwrap();
+        });
     }
 }
