@@ -3,11 +3,10 @@
 mod ffi;
 
 use std::path::PathBuf;
-use std::process::Command as Process;
 
 use crate::cache::{Cache, repository};
 use crate::error::{Error, Result};
-use crate::{prerequisites, terminal};
+use crate::{prerequisites, process, terminal};
 
 /// Arguments of the command.
 #[derive(clap::Args)]
@@ -41,7 +40,7 @@ pub(crate) fn run(command: &Command, cache: &Cache) -> Result<()> {
         return ffi::run(command.json.as_deref(), cache);
     }
     terminal::progress("building the bench in the release profile (the first time takes some minutes)");
-    let mut bench = Process::new("cargo");
+    let mut bench = process::cargo();
     bench.args(["run", "--quiet", "--release", "--locked", "--package", "snaptrak-bench", "--", &command.group]);
     bench.args(["--rounds", &command.rounds.to_string(), "--only", &command.only]);
     bench.args(["--captures", &command.captures.to_string()]);

@@ -1,13 +1,12 @@
 //! Builds the SDK's two programs.
 
 use std::path::PathBuf;
-use std::process::Command;
 
 use snaptrak_driver::Programs;
 
 use crate::cache::repository;
 use crate::error::{Error, Result};
-use crate::terminal;
+use crate::{process, terminal};
 
 /// The built programs; `SNAPTRAK_BINARIES` names a folder that holds them already (relative to the repository's root).
 pub(crate) fn programs() -> Result<Programs> {
@@ -15,7 +14,7 @@ pub(crate) fn programs() -> Result<Programs> {
         return Ok(Programs::in_folder(repository().join(folder)));
     }
     terminal::progress("building snaptrak and snaptrak-server (the first time takes some minutes)");
-    let mut cargo = Command::new("cargo");
+    let mut cargo = process::cargo();
     cargo.args(["build", "--locked", "--package", "snaptrak-cli", "--package", "snaptrak-server"]);
     cargo.env("CARGO_INCREMENTAL", "0").current_dir(repository());
     let status = cargo.status().map_err(|source| Error::Start { program: "cargo".to_owned(), source })?;

@@ -20,6 +20,17 @@ pub(crate) fn run(command: &mut Command) -> Result<String> {
     Err(Error::Failed { program, status: output.status.to_string(), said: tail(&String::from_utf8_lossy(&said)) })
 }
 
+/// Cargo, as a person calls it: without what the Cargo that runs this program says of this package, for which build scripts (ring's)
+/// would build everything anew.
+pub(crate) fn cargo() -> Command {
+    let mut cargo = Command::new("cargo");
+    let of_this_package = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+    for (name, _) in env::vars_os().filter(|(name, _)| name.to_str().is_some_and(of_this_package)) {
+        cargo.env_remove(name);
+    }
+    cargo
+}
+
 /// Where a program lies on the search path, if it is there.
 pub(crate) fn find(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH")?;

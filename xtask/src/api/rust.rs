@@ -8,7 +8,6 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use serde_json::Value;
 
@@ -42,7 +41,7 @@ fn describe() -> Result<PathBuf> {
     let rustdoc = folder.join("rustdoc");
     fs::write(&rustdoc, RUSTDOC).at(&rustdoc)?;
     fs::set_permissions(&rustdoc, fs::Permissions::from_mode(0o755)).at(&rustdoc)?;
-    let mut cargo = Command::new("cargo");
+    let mut cargo = process::cargo();
     // The features of the whole workspace, as every other group has them.
     cargo.args(["doc", "--workspace", "--exclude", "snaptrak-bindgen", "--no-deps", "--locked"]);
     cargo.env("CARGO_INCREMENTAL", "0").env("RUSTDOC", &rustdoc);

@@ -1,21 +1,20 @@
 //! Bytes of a store that flip: `tests/flips` does the work, with a raw key and in one process, since a command and its passphrase
 //! for each byte would take weeks. Every byte takes an optimised build; a sample does without.
 
-use std::process::Command;
-
 use serde_json::Value;
 
 use super::Outcome;
 use super::ground::Ground;
 use crate::cache::repository;
 use crate::error::{Error, Result};
+use crate::process;
 
 /// Threads, each with a store of its own.
 const THREADS: &str = "4";
 
 /// Flips every `every`th byte of each file, and the first of each.
 pub(super) fn run(ground: &Ground<'_>, every: u64) -> Result<Outcome> {
-    let mut cargo = Command::new("cargo");
+    let mut cargo = process::cargo();
     cargo.args(["run", "--quiet", "--locked", "--package", "snaptrak-flips"]);
     if every == 1 {
         cargo.arg("--release");

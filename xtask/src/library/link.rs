@@ -61,7 +61,7 @@ pub(super) fn library() -> Result<Linked> {
 /// The static library, which holds every crate and the C code of SQLCipher, ring and turbojpeg.
 fn build() -> Result<PathBuf> {
     terminal::progress("building the native library as it is shipped (the first time takes some minutes)");
-    let mut cargo = Command::new("cargo");
+    let mut cargo = process::cargo();
     cargo.args(["rustc", "--locked", "--profile", "shipped", "--package", "snaptrak-ffi", "--lib"]);
     cargo.args(["--crate-type", "staticlib"]).env("CARGO_INCREMENTAL", "0").current_dir(repository());
     let status = cargo.status().map_err(|source| Error::Start { program: "cargo".to_owned(), source })?;

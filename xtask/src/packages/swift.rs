@@ -44,10 +44,11 @@ pub(crate) fn test(cache: &Cache, native: &Path) -> Command {
     swift
 }
 
-/// The same with the library of `profile` that has a window into itself, and with the tests that look through it.
+/// The same with the library of `profile` that has a window into itself, and with the tests that look through it. The package is
+/// built as apps ship it: a compiler may refuse, optimising, what it takes otherwise.
 pub(crate) fn probe(cache: &Cache, profile: &str) -> Result<Command> {
     let mut swift = test(cache, &in_place_of_the_library(&target().join(profile))?);
-    swift.args(["--filter", "ProbeTests"]).env("SNAPTRAK_PROBE", "1");
+    swift.args(["--configuration", "release", "--filter", "ProbeTests"]).env("SNAPTRAK_PROBE", "1");
     Ok(swift)
 }
 

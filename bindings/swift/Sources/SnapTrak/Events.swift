@@ -7,8 +7,8 @@ import Dispatch
 /// reader that is slow holds up nobody. Cancelling the task ends the iteration. What happens alone comes at once; after that, what
 /// happens is gathered for a tenth of a second, so that many commits are one step of the iteration and one wake-up.
 public struct Told<Element: Sendable>: AsyncSequence, Sendable {
-    /// Watches; what is told first, if anything is before something happens.
-    let begin: @Sendable () async throws -> (first: Element?, watcher: any Watching<Element>)
+    /// Begins to watch.
+    let begin: @Sendable () async throws -> Watch<Element>
 
     /// Watches from the first step of the iteration on.
     public func makeAsyncIterator() -> AsyncIterator {
@@ -17,11 +17,11 @@ public struct Told<Element: Sendable>: AsyncSequence, Sendable {
 
     /// Where an iteration stands.
     public struct AsyncIterator: AsyncIteratorProtocol {
-        let begin: @Sendable () async throws -> (first: Element?, watcher: any Watching<Element>)
-        private var watcher: (any Watching<Element>)?
+        let begin: @Sendable () async throws -> Watch<Element>
+        private var watch: Watch<Element>?
         private var gathered = Gathered()
 
-        init(begin: @escaping @Sendable () async throws -> (first: Element?, watcher: any Watching<Element>)) {
+        init(begin: @escaping @Sendable () async throws -> Watch<Element>) {
             self.begin = begin
         }
 
@@ -29,23 +29,32 @@ public struct Told<Element: Sendable>: AsyncSequence, Sendable {
         ///
         /// - Throws: ``SnapTrakError``.
         public mutating func next() async throws -> Element? {
-            guard let watcher else {
+            guard let watch else {
                 let begun = try await begin()
-                watcher = begun.watcher
+                watch = begun
                 guard let first = begun.first else { return try await next() }
                 return first
             }
             await gathered.wait()
             let told = try await withTaskCancellationHandler {
-                try await watcher.next()
+                try await watch.next()
             } onCancel: {
-                // It only throws what a panic of the library would be, and there is nobody here to tell.
-                try? watcher.stop()
+                watch.stop()
             }
             gathered.began()
             return told
         }
     }
+}
+
+/// A generated watcher, whose type is not known any more. It lives as long as this.
+struct Watch<Element: Sendable>: Sendable {
+    /// What is told before something happens, if anything is.
+    let first: Element?
+    /// What is told next.
+    let next: @Sendable () async throws -> Element?
+    /// Ends `next`.
+    let stop: @Sendable () -> Void
 }
 
 /// Leaves time between two things that are told.
@@ -66,17 +75,6 @@ private struct Gathered {
     }
 }
 
-/// What the generated watchers have in common.
-protocol Watching<Element>: Sendable {
-    associatedtype Element: Sendable
-    func next() async throws -> Element?
-    func stop() throws
-}
-
-extension EventWatcher: Watching {}
-extension QueueWatcher: Watching {}
-extension FindingsWatcher: Watching {}
-
 extension SnapTrak {
     /// What happens to captures, in batches, each after it is durable.
     ///
@@ -90,18 +88,28 @@ extension SnapTrak {
     /// }
     /// ```
     public func events() -> Told<EventBatch> {
-        Told { [self] in (EventBatch(events: [], missed: true), try watchEvents()) }
+        Told { [self] in
+            let watcher = try watchEvents()
+            // Stopping only throws what a panic of the library would be, and there is nobody to tell.
+            return Watch(first: EventBatch(events: [], missed: true), next: { try await watcher.next() }, stop: { try? watcher.stop() })
+        }
     }
 
     /// How the queue stands: at once, and whenever it stands otherwise. A reader that is slow is told the newest.
     public func queueHealthChanges() -> Told<QueueHealth> {
-        Told { [self] in (nil, try watchQueue()) }
+        Told { [self] in
+            let watcher = try watchQueue()
+            return Watch(first: nil, next: { try await watcher.next() }, stop: { try? watcher.stop() })
+        }
     }
 
     /// What was found in a capture: at once, and whenever that changes.
     ///
     /// - Parameter id: The capture.
     public func findings(id: String) -> Told<[Finding]> {
-        Told { [self] in (nil, try await watchFindings(id: id)) }
+        Told { [self] in
+            let watcher = try await watchFindings(id: id)
+            return Watch(first: nil, next: { try await watcher.next() }, stop: { try? watcher.stop() })
+        }
     }
 }

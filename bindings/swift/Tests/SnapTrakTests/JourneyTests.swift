@@ -133,7 +133,8 @@ final class JourneyTests: XCTestCase {
         XCTAssertEqual(steps.last?.phase, .analysing)
         XCTAssertEqual(steps.last?.done, 1)
         let told = try await found.value
-        XCTAssertEqual(told, try await snaptrak.show(id: photo).findings)
+        let kept = try await snaptrak.show(id: photo).findings
+        XCTAssertEqual(told, kept)
         return true
     }
 
