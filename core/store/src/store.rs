@@ -20,7 +20,7 @@ use crate::{
 };
 use rusqlite::Connection;
 use snaptrak_domain::{Clock, DeviceId, Disk, KeyStore, Random, Secret, Signer, queue_store};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 /// What a store is given from outside: time, chance, the platform's keys, the disk.
 #[derive(Clone)]
@@ -76,7 +76,12 @@ impl Files {
     }
 
     pub(crate) fn try_remove_alone(&self) -> Option<MutexGuard<'_, ()>> {
-        self.removals.try_lock().ok()
+        match self.removals.try_lock() {
+            Ok(alone) => Some(alone),
+            // A panic left what its rows say is to be removed, and the next one removes it.
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
     }
 
     pub(crate) fn change(&self) -> MutexGuard<'_, ()> {

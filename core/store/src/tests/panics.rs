@@ -1,4 +1,4 @@
-//! The app's key store panics while the core waits for it under a lock: the call is lost, the store is not.
+//! Something panics under a lock, the app's key store for one: the call is lost, the store is not.
 
 use super::world::{World, capture, plain, read_all};
 use crate::Store;
@@ -55,4 +55,18 @@ fn a_key_store_that_panicked_is_asked_again() {
         assert_eq!(read_all(&store, photo), plain(1000));
     }
     assert_eq!(store.receipts(0, 10).unwrap().len(), 1);
+}
+
+#[test]
+fn removals_go_on_after_a_panic_in_one() {
+    let store = World::new().create();
+    let files = &store.inner.files;
+    let panicked = catch_unwind(AssertUnwindSafe(|| {
+        let _alone = files.remove_alone();
+        panic!("provoked by this test");
+    }));
+    assert!(panicked.is_err());
+    let alone = files.try_remove_alone();
+    assert!(alone.is_some(), "nothing would be removed any more");
+    assert!(files.try_remove_alone().is_none(), "two would remove at once");
 }
