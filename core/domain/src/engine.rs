@@ -30,6 +30,29 @@ impl Accelerator {
     }
 }
 
+/// How much of a loaded model lies on the accelerator that was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Placement {
+    /// Every operation.
+    Whole,
+    /// Some operations run in the library's plain kernels on the processor.
+    Mixed,
+    /// The library does not say.
+    Unknown,
+}
+
+impl Placement {
+    /// The word in JSON and in tables.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Whole => "whole",
+            Self::Mixed => "mixed",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 /// A dense tensor of 32-bit floats, row-major.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tensor {
@@ -111,13 +134,23 @@ impl EngineError {
 pub trait Session: Send {
     /// Runs once; blocking.
     fn run(&mut self, inputs: &[Tensor]) -> Result<Vec<Tensor>, EngineError>;
+    /// As [`Session::run`], into tensors that are used again. Given what the last run filled, an engine that can do so
+    /// allocates nothing. After an error they hold anything.
+    fn run_into(&mut self, inputs: &[Tensor], outputs: &mut Vec<Tensor>) -> Result<(), EngineError> {
+        *outputs = self.run(inputs)?;
+        Ok(())
+    }
     /// Where it really runs: what the engine placed the model on, not what was asked.
     fn accelerator_ran(&self) -> Accelerator;
+    /// How much of the model is there.
+    fn placement(&self) -> Placement {
+        Placement::Unknown
+    }
 }
 
 /// An inference engine.
 pub trait Engine: Send + Sync {
-    /// Short word for the command line and the manifest (`ort`).
+    /// Short word for the command line and the manifest (`ort`, `tflite`).
     fn id(&self) -> &'static str;
     /// Name and version for findings (`onnxruntime 1.31.1`).
     fn version(&self) -> String;

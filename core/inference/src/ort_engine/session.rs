@@ -6,7 +6,7 @@ use ort::{
     session::{Session as Inner, SessionInputValue, builder::SessionBuilder},
     value::TensorRef,
 };
-use snaptrak_domain::engine::{Accelerator, EngineError, LoadOptions, ModelFile, Session, Tensor};
+use snaptrak_domain::engine::{Accelerator, EngineError, LoadOptions, ModelFile, Placement, Session, Tensor};
 use std::borrow::Cow;
 
 /// Threads of one session at most: more than this a phone does not have in fast cores.
@@ -103,5 +103,10 @@ impl Session for OrtSession {
 
     fn accelerator_ran(&self) -> Accelerator {
         self.accelerator
+    }
+
+    /// A session is given the devices of one kind only and never the processor to fall back to, so what loads is there.
+    fn placement(&self) -> Placement {
+        Placement::Whole
     }
 }
