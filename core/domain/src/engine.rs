@@ -105,6 +105,16 @@ pub enum EngineError {
         /// Which was asked for.
         accelerator: Accelerator,
     },
+    /// The accelerator is there and does not take the model as a whole.
+    #[error("the model {model_id} cannot be placed on the {}: {detail}", accelerator.as_str())]
+    NotPlaced {
+        /// Which.
+        model_id: String,
+        /// Which was asked for.
+        accelerator: Accelerator,
+        /// What the engine said.
+        detail: String,
+    },
     /// A run failed, or the tensors do not fit the model.
     #[error("the run of {model_id} failed: {detail}")]
     Run {
@@ -124,6 +134,9 @@ impl EngineError {
             Self::Model { model_id, .. } => Reason::new(C::ModelDamaged).with("model", model_id),
             Self::NoAccelerator { accelerator } => {
                 Reason::new(C::EngineMissing).with("accelerator", accelerator.as_str())
+            }
+            Self::NotPlaced { model_id, accelerator, .. } => {
+                Reason::new(C::EngineMissing).with("accelerator", accelerator.as_str()).with("model", model_id)
             }
             Self::Run { model_id, .. } => Reason::new(C::EngineFailed).with("model", model_id),
         }
