@@ -46,12 +46,18 @@ union AnyValue {
     text: *const c_char,
 }
 
-/// `LiteRtEnvOption` with its `LiteRtAny`.
+/// `LiteRtAny`.
+#[repr(C)]
+struct Any {
+    kind: c_int,
+    value: AnyValue,
+}
+
+/// `LiteRtEnvOption`.
 #[repr(C)]
 struct EnvironmentOption {
     tag: c_int,
-    kind: c_int,
-    value: AnyValue,
+    value: Any,
 }
 
 const RANK_MAX: usize = 8;
@@ -203,8 +209,7 @@ impl Environment {
         }
         let integer = |tag: Tag, integer| EnvironmentOption {
             tag: tag as c_int,
-            kind: ANY_INTEGER,
-            value: AnyValue { integer },
+            value: Any { kind: ANY_INTEGER, value: AnyValue { integer } },
         };
         let mut options = vec![
             integer(Tag::Accelerators, i64::from(surroundings.accelerators)),
@@ -212,8 +217,7 @@ impl Environment {
         ];
         options.extend(texts.iter().map(|(tag, text)| EnvironmentOption {
             tag: *tag as c_int,
-            kind: ANY_TEXT,
-            value: AnyValue { text: text.as_ptr() },
+            value: Any { kind: ANY_TEXT, value: AnyValue { text: text.as_ptr() } },
         }));
         let count = options.len() as c_int;
         let create = |environment| {
