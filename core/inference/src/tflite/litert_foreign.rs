@@ -88,7 +88,7 @@ functions! {
         accelerator_count = "LiteRtGetNumAccelerators" (Handle, *mut usize) -> Status;
         accelerator = "LiteRtGetAccelerator" (Handle, usize, *mut Handle) -> Status;
         accelerator_hardware = "LiteRtGetAcceleratorHardwareSupport" (Handle, *mut c_int) -> Status;
-        create_model = "LiteRtCreateModelFromBuffer" (*const c_void, usize, *mut Handle) -> Status;
+        create_model = "LiteRtCreateModelFromBuffer" (Handle, *const c_void, usize, *mut Handle) -> Status;
         destroy_model = "LiteRtDestroyModel" (Handle);
         subgraph_count = "LiteRtGetNumModelSubgraphs" (Handle, *mut usize) -> Status;
         signature_count = "LiteRtGetNumModelSignatures" (Handle, *mut usize) -> Status;
@@ -259,12 +259,14 @@ pub(super) struct Model {
 
 impl Model {
     /// Reads the first signature; a file that names none has one for its first graph.
-    pub(super) fn new(library: &Library, bytes: ModelBytes) -> Result<Self, String> {
-        let functions = &library.0;
+    pub(super) fn new(environment: &Environment, bytes: ModelBytes) -> Result<Self, String> {
+        let functions = &environment.library.0;
         let content = bytes.as_slice();
         let create = |model| {
-            // SAFETY: the bytes are readable, and neither move nor go before the model does.
-            unsafe { (functions.create_model)(content.as_ptr().cast(), content.len(), model) }
+            // SAFETY: the environment is alive; the bytes are readable, and neither move nor go before the model does.
+            unsafe {
+                (functions.create_model)(environment.owned.handle, content.as_ptr().cast(), content.len(), model)
+            }
         };
         let owned = Owned::new("the file", functions.destroy_model, create)?;
         let what = "the signature";
@@ -346,6 +348,7 @@ pub(super) struct Compiled {
 unsafe impl Send for Compiled {}
 
 impl Compiled {
+    /// `model` was read in this environment.
     pub(super) fn new(environment: Environment, model: Model, compilation: Compilation<'_>) -> Result<Self, String> {
         let functions = Arc::clone(&environment.library.0);
         let options = options(&functions, compilation)?;
