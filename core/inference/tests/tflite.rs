@@ -12,11 +12,16 @@ fn every_shipped_model_answers_as_its_contract_says_and_says_where_it_ran() {
     let [litert, classic] = tflite_engines();
     assert_eq!((&*litert.version(), litert.id()), ("litert 2.3", "tflite"));
     assert!(classic.version().starts_with("tensorflow-lite 2."), "{}", classic.version());
-    for (engine, placement) in [(litert, Placement::Whole), (classic, Placement::Unknown)] {
+    // The detector joins six tensors at once, which XNNPACK does not take.
+    let of_litert = |id: &str| if id == "ssd_mobilenetv2_oidv4" { Placement::Mixed } else { Placement::Whole };
+    let of_classic = |_: &str| Placement::Unknown;
+    let placements: [(_, &dyn Fn(&str) -> Placement); 2] = [(litert, &of_litert), (classic, &of_classic)];
+    for (engine, placement) in placements {
         for model in &manifest().models {
+            let placement = placement(&model.id);
             let (model, file) = model_for(&engine, model);
             let mut session = engine.load(&file, CPU).unwrap();
-            assert_eq!((session.accelerator_ran(), session.placement()), (Accelerator::Cpu, placement));
+            assert_eq!((session.accelerator_ran(), session.placement()), (Accelerator::Cpu, placement), "{}", model.id);
             let first = session.run(&[wave(&model)]).unwrap();
             check_outputs(&model, &first).unwrap();
             assert_eq!(first, session.run(&[wave(&model)]).unwrap(), "{} gives the same twice", model.id);

@@ -63,8 +63,8 @@ fn what_is_no_such_library_is_a_typed_error() {
 fn tensorflow_lite_of_another_generation_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let names = [
-        "ModelCreate", "ModelDelete", "InterpreterOptionsCreate", "InterpreterOptionsDelete",
-        "InterpreterOptionsSetNumThreads", "InterpreterCreate", "InterpreterDelete", "InterpreterAllocateTensors",
+        "ModelCreateWithErrorReporter", "ModelDelete", "InterpreterOptionsCreate", "InterpreterOptionsDelete",
+        "InterpreterOptionsSetNumThreads", "InterpreterOptionsSetErrorReporter", "InterpreterCreate", "InterpreterDelete", "InterpreterAllocateTensors",
         "InterpreterGetInputTensorCount", "InterpreterGetOutputTensorCount", "InterpreterGetInputTensor",
         "InterpreterGetOutputTensor", "TensorType", "TensorName", "TensorNumDims", "TensorDim", "TensorCopyFromBuffer",
         "TensorCopyToBuffer", "InterpreterInvoke",

@@ -8,7 +8,7 @@ use super::{functions::functions, model_bytes::ModelBytes, port::Port};
 use std::{
     ffi::{CStr, c_char, c_int, c_void},
     path::Path,
-    ptr::NonNull,
+    ptr::{self, NonNull},
     sync::Arc,
 };
 
@@ -17,18 +17,26 @@ type Status = c_int;
 
 const OK: Status = 0;
 const FLOAT32: c_int = 1;
+/// For more, the library starts a pool for each of the libraries that its kernels use (four threads were counted for two),
+/// and a session must not start more than it was asked for. So a run stays on the thread that asks for it.
+const THREADS: i32 = 1;
 /// The version whose interface this is.
 const MAJOR: &str = "2.";
+
+/// Takes what would otherwise go to standard error: a format and its arguments, a C `va_list`, which every system that this
+/// runs on passes as a pointer.
+type Reporter = unsafe extern "C" fn(*mut c_void, *const c_char, *mut c_void);
 
 functions! {
     /// What is used of the library.
     Functions {
         version = "TfLiteVersion" () -> *const c_char;
-        create_model = "TfLiteModelCreate" (*const c_void, usize) -> Handle;
+        create_model = "TfLiteModelCreateWithErrorReporter" (*const c_void, usize, Reporter, *mut c_void) -> Handle;
         delete_model = "TfLiteModelDelete" (Handle);
         create_options = "TfLiteInterpreterOptionsCreate" () -> Handle;
         delete_options = "TfLiteInterpreterOptionsDelete" (Handle);
         set_threads = "TfLiteInterpreterOptionsSetNumThreads" (Handle, i32);
+        set_reporter = "TfLiteInterpreterOptionsSetErrorReporter" (Handle, Reporter, *mut c_void);
         create_interpreter = "TfLiteInterpreterCreate" (Handle, Handle) -> Handle;
         delete_interpreter = "TfLiteInterpreterDelete" (Handle);
         allocate_tensors = "TfLiteInterpreterAllocateTensors" (Handle) -> Status;
@@ -119,16 +127,17 @@ pub(super) struct Interpreted {
 unsafe impl Send for Interpreted {}
 
 impl Interpreted {
-    pub(super) fn new(classic: &Classic, bytes: ModelBytes, threads: i32) -> Result<Self, String> {
+    pub(super) fn new(classic: &Classic, bytes: ModelBytes) -> Result<Self, String> {
         let functions = Arc::clone(&classic.functions);
         let content = bytes.as_slice();
         // SAFETY: the bytes are readable, and neither move nor go before the model does. The library checks them.
-        let model = unsafe { (functions.create_model)(content.as_ptr().cast(), content.len()) };
+        let model = unsafe { (functions.create_model)(content.as_ptr().cast(), content.len(), log, ptr::null_mut()) };
         let model = Owned::new(model, functions.delete_model, "this is no model")?;
         // SAFETY: the options are alive; the interpreter copies what it needs of them and keeps the model.
         let interpreter = unsafe {
             let options = Owned::new((functions.create_options)(), functions.delete_options, "there is no memory")?;
-            (functions.set_threads)(options.get(), threads);
+            (functions.set_threads)(options.get(), THREADS);
+            (functions.set_reporter)(options.get(), log, ptr::null_mut());
             (functions.create_interpreter)(model.get(), options.get())
         };
         let interpreter =
@@ -146,6 +155,18 @@ impl Interpreted {
         let input_ports = ports(functions.input_count, functions.input_tensor)?;
         let output_ports = ports(functions.output_count, functions.output_tensor)?;
         Ok(Self { input_ports, output_ports, interpreter, _model: model, _bytes: bytes, functions })
+    }
+}
+
+/// What the library says goes to our log, without the arguments, which Rust cannot read.
+///
+/// # Safety
+/// `format` is a text or null.
+unsafe extern "C" fn log(_nothing: *mut c_void, format: *const c_char, _arguments: *mut c_void) {
+    if !format.is_null() {
+        // SAFETY: as above.
+        let format = unsafe { CStr::from_ptr(format) };
+        tracing::debug!("tensorflow lite: {}", format.to_string_lossy().trim_end());
     }
 }
 

@@ -14,7 +14,6 @@ mod session;
 mod status;
 mod symbols;
 
-use crate::bounds::THREADS_MAX;
 use classic_foreign::{Classic, Interpreted};
 use litert::Litert;
 use model_bytes::ModelBytes;
@@ -152,8 +151,7 @@ fn interpreted(
         return Err(EngineError::NoAccelerator { accelerator });
     }
     let failed = |detail: String| EngineError::Model { model_id: model.model_id.clone(), detail };
-    let threads = options.threads.clamp(1, THREADS_MAX) as i32;
     let bytes = ModelBytes::read(&model.path).map_err(failed)?;
-    let runner = Interpreted::new(classic, bytes, threads).map_err(failed)?;
+    let runner = Interpreted::new(classic, bytes).map_err(failed)?;
     Ok(TfliteSession { runner, model_id: model.model_id.clone(), accelerator, placement: Placement::Unknown })
 }
