@@ -4,6 +4,8 @@
 //! folder) and `.cache/runtime`. Knows of a model only where its file comes from and what it must be; tensors and decoders
 //! are the inference crate's business. Everything is pinned in `models/manifest.json` and `models/runtime.json`.
 
+pub(crate) mod devices;
+
 use std::env::consts::{ARCH, OS};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,6 +21,10 @@ use crate::package::{Packages, Source};
 use crate::python::{self, Set};
 use crate::{process, terminal};
 
+/// The inference libraries, and their folder in the cache.
+const RUNTIMES: &str = "runtime.json";
+const RUNTIMES_FOLDER: &str = "runtime";
+
 /// The arguments of `cargo xtask models`.
 #[derive(Args)]
 pub(crate) struct Command {
@@ -32,6 +38,8 @@ enum Action {
     Fetch,
     /// Say what there is and whether it is in the cache
     List,
+    /// Fetch what stands in for a GPU and an NPU in tests (x86-64 Debian)
+    Devices,
 }
 
 /// Of `models/manifest.json`, what fetching needs.
@@ -63,7 +71,7 @@ struct Variant {
     source: Option<Source>,
 }
 
-/// `models/runtime.json`: the inference libraries, each for the platforms that have one in a package.
+/// `models/runtime.json` and `models/devices.json`: libraries, each for the platforms that have one in a package.
 #[derive(Debug, Deserialize)]
 struct Runtimes {
     runtimes: Vec<Runtime>,
@@ -74,7 +82,7 @@ struct Runtime {
     engine: String,
     version: String,
     licence: String,
-    /// Where it lies in `.cache/runtime`.
+    /// Where it lies in its list's folder of the cache.
     file: String,
     /// Whether a platform may lack it: an accelerator's library, say, that there are no such accelerators for.
     #[serde(default)]
@@ -99,6 +107,11 @@ pub(crate) fn run(command: &Command, cache: &Cache) -> Result<()> {
             Ok(())
         }
         Action::List => list(cache),
+        Action::Devices => {
+            devices::ensure(cache)?;
+            terminal::progress(&format!("the devices are in {}", cache.path(devices::FOLDER).display()));
+            Ok(())
+        }
     }
 }
 
@@ -106,7 +119,7 @@ pub(crate) fn run(command: &Command, cache: &Cache) -> Result<()> {
 pub(crate) fn ensure(cache: &Cache) -> Result<()> {
     let _filling = cache.filling()?;
     let mut packages = Packages::new(cache)?;
-    ensure_runtimes(cache, &mut packages)?;
+    ensure_runtimes(RUNTIMES, RUNTIMES_FOLDER, cache, &mut packages)?;
     let folder = committed();
     let manifest: Manifest = read(&folder.join("manifest.json"))?;
     for model in &manifest.models {
@@ -123,14 +136,15 @@ pub(crate) fn ensure(cache: &Cache) -> Result<()> {
 
 /// Where the library of the engine that is used by default lies once [`ensure`] has brought it.
 pub(crate) fn runtime_library(cache: &Cache) -> Result<PathBuf> {
-    let runtimes = Runtimes::read()?;
+    let runtimes = Runtimes::read(RUNTIMES)?;
     let default = runtimes.runtimes.first().expect("models/runtime.json names the default engine's library first");
-    Ok(default.path(cache))
+    Ok(default.path(cache, RUNTIMES_FOLDER))
 }
 
-fn ensure_runtimes(cache: &Cache, packages: &mut Packages<'_>) -> Result<()> {
-    for runtime in Runtimes::read()?.runtimes {
-        let target = runtime.path(cache);
+/// Brings every library that a committed list names for this platform into a folder of the cache.
+fn ensure_runtimes(list: &str, folder: &str, cache: &Cache, packages: &mut Packages<'_>) -> Result<()> {
+    for runtime in Runtimes::read(list)?.runtimes {
+        let target = runtime.path(cache, folder);
         let Some(build) = runtime.build()? else { continue };
         if !cache::is(&target, Pin { bytes: build.bytes, sha256: &build.source.sha256 })? {
             packages.bring(&build.source, &target)?;
@@ -170,11 +184,11 @@ fn place_committed(name: &str, cache: &Cache) -> Result<()> {
 }
 
 fn list(cache: &Cache) -> Result<()> {
-    for runtime in Runtimes::read()?.runtimes {
+    for runtime in Runtimes::read(RUNTIMES)?.runtimes {
         let Some(build) = runtime.build()? else { continue };
         let pin = Pin { bytes: build.bytes, sha256: &build.source.sha256 };
         let what = format!("runtime {} {} ({})", runtime.engine, runtime.version, runtime.licence);
-        line(&what, &runtime.path(cache), pin)?;
+        line(&what, &runtime.path(cache, RUNTIMES_FOLDER), pin)?;
     }
     let manifest: Manifest = read(&committed().join("manifest.json"))?;
     for model in &manifest.models {
@@ -195,14 +209,14 @@ fn line(what: &str, path: &Path, pin: Pin<'_>) -> Result<()> {
 }
 
 impl Runtimes {
-    fn read() -> Result<Self> {
-        read(&committed().join("runtime.json"))
+    fn read(list: &str) -> Result<Self> {
+        read(&committed().join(list))
     }
 }
 
 impl Runtime {
-    fn path(&self, cache: &Cache) -> PathBuf {
-        cache.path("runtime").join(&self.file)
+    fn path(&self, cache: &Cache, folder: &str) -> PathBuf {
+        cache.path(folder).join(&self.file)
     }
 
     /// The build for this platform; `None` if there may be none and is none.
@@ -260,7 +274,7 @@ mod tests {
 
     #[test]
     fn every_runtime_that_is_needed_is_pinned_for_linux_on_both_processors() {
-        let runtimes = Runtimes::read().unwrap().runtimes;
+        let runtimes = Runtimes::read(RUNTIMES).unwrap().runtimes;
         assert_eq!(runtimes[0].engine, "ort", "the default engine's comes first");
         assert!(runtimes.iter().any(|runtime| runtime.engine == "tflite" && !runtime.optional));
         for runtime in runtimes.iter().filter(|runtime| !runtime.optional) {
