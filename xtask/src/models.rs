@@ -4,6 +4,7 @@
 //! folder) and `.cache/runtime`. Knows of a model only where its file comes from and what it must be; tensors and decoders
 //! are the inference crate's business. Everything is pinned in `models/manifest.json` and `models/runtime.json`.
 
+mod check;
 pub(crate) mod devices;
 
 use std::env::consts::{ARCH, OS};
@@ -40,6 +41,8 @@ enum Action {
     List,
     /// Fetch what stands in for a GPU and an NPU in tests (x86-64 Debian)
     Devices,
+    /// Run every model on every engine and accelerator that can be had here, and say how far their answers differ
+    Check,
 }
 
 /// Of `models/manifest.json`, what fetching needs.
@@ -107,6 +110,7 @@ pub(crate) fn run(command: &Command, cache: &Cache) -> Result<()> {
             Ok(())
         }
         Action::List => list(cache),
+        Action::Check => check::run(cache),
         Action::Devices => {
             devices::ensure(cache)?;
             terminal::progress(&format!("the devices are in {}", cache.path(devices::FOLDER).display()));

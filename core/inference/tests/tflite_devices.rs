@@ -5,9 +5,9 @@
 
 mod common;
 
-use common::{CPU, cache, largest_difference, litert_library, manifest, model_for, wave};
+use common::{CPU, cache, largest_difference, litert_library, manifest, model_for, wave, with_npu};
 use snaptrak_domain::engine::{Accelerator, Engine, EngineError, LoadOptions, Placement};
-use snaptrak_inference::{NpuOption, NpuPlugin, TfliteEngine, TfliteLibraries};
+use snaptrak_inference::TfliteEngine;
 use std::{path::PathBuf, process::Command};
 
 /// Set in a child only: the test's name.
@@ -42,15 +42,6 @@ fn swiftshader() -> [(&'static str, PathBuf); 2] {
 /// compiled code asks again. Answers then differ by a third. Without those instructions it is 32 bits.
 fn openvino() -> [(&'static str, PathBuf); 2] {
     [("LD_LIBRARY_PATH", device("openvino")), ("ONEDNN_MAX_CPU_ISA", "AVX2".into())]
-}
-
-fn with_npu() -> TfliteLibraries {
-    let library = litert_library();
-    let intel = library.parent().unwrap().join("intel");
-    let toml = "graph.0.graph_backend = 0\n";
-    let options = vec![NpuOption { identifier: "intel_openvino".into(), toml: toml.into() }];
-    let npu = NpuPlugin { compiler_folder: intel.join("compiler"), dispatch_folder: intel.join("dispatch"), options };
-    TfliteLibraries { npu: Some(npu), ..TfliteLibraries::new(library) }
 }
 
 fn compare_with_the_processor(engine: &TfliteEngine, accelerator: Accelerator) {

@@ -48,6 +48,8 @@ fn ensure_swiftshader(cache: &Cache) -> Result<()> {
     let mut download = Command::new("apt-get");
     download.args(["-qq", "-o", "APT::Sandbox::User=", "download", SWIFTSHADER_PACKAGE]).current_dir(workspace.path());
     process::run(&mut download)
+        // A fresh image has no package lists.
+        .or_else(|_| prerequisites::update_package_lists().and_then(|()| process::run(&mut download)))
         .map_err(|error| Error::Fetch { package: SWIFTSHADER_PACKAGE.to_owned(), said: error.to_string() })?;
     let package = crate::package::only_file(workspace.path())?;
     let unpacked = workspace.path().join("unpacked");

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, dead_code, unreachable_pub)]
 
 use snaptrak_domain::engine::{Accelerator, Engine, LoadOptions, ModelFile, Tensor};
-use snaptrak_inference::{Manifest, ModelEntry, OrtEngine, TfliteEngine, verify};
+use snaptrak_inference::{Manifest, ModelEntry, NpuOption, NpuPlugin, OrtEngine, TfliteEngine, TfliteLibraries, verify};
 use snaptrak_inference::registry::Decoder;
 use std::path::{Path, PathBuf};
 
@@ -87,4 +87,14 @@ fn in_rows(model: &ModelEntry, outputs: &[Tensor]) -> [Vec<f32>; 2] {
         names.dedup();
         names.into_iter().flat_map(named).collect()
     })
+}
+
+/// LiteRT with Intel's NPU libraries, told to run their graphs on the processor.
+pub fn with_npu() -> TfliteLibraries {
+    let library = litert_library();
+    let intel = library.parent().unwrap().join("intel");
+    let toml = "graph.0.graph_backend = 0\n";
+    let options = vec![NpuOption { identifier: "intel_openvino".into(), toml: toml.into() }];
+    let npu = NpuPlugin { compiler_folder: intel.join("compiler"), dispatch_folder: intel.join("dispatch"), options };
+    TfliteLibraries { npu: Some(npu), ..TfliteLibraries::new(library) }
 }
