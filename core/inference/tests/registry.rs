@@ -92,7 +92,12 @@ fn what_cannot_be_is_refused() {
         let mut manifest = shipped();
         match manifest.pointer_mut(pointer) {
             Some(place) => *place = value.clone(),
-            None => drop(manifest["models"][0]["variants"][1]["names"].as_object_mut().unwrap().insert("nothing".into(), value.clone())),
+            None => drop(
+                manifest["models"][0]["variants"][1]["names"]
+                    .as_object_mut()
+                    .unwrap()
+                    .insert("nothing".into(), value.clone()),
+            ),
         }
         assert!(matches!(parse(&manifest), Err(ManifestError::Invalid { .. })), "{pointer} = {value}");
     }

@@ -60,7 +60,6 @@ fn compare_with_the_processor(engine: &TfliteEngine, accelerator: Accelerator) {
         let first = found.clone();
         session.run_into(&input, &mut found).unwrap();
         assert_eq!(first, found, "{} gives the same twice", model.id);
-        eprintln!("{} {difference:e}", model.id);
     }
 }
 
@@ -85,7 +84,6 @@ fn a_library_without_its_device_is_a_typed_error_and_the_processor_still_runs() 
         let (model, file) = model_for(&engine, &manifest().models[1]);
         for accelerator in [Accelerator::Gpu, Accelerator::Npu] {
             let refused = engine.load(&file, LoadOptions { accelerator, threads: 1 }).err().unwrap();
-            eprintln!("{refused}");
             let is_typed = matches!(refused, EngineError::NotPlaced { .. } | EngineError::NoAccelerator { .. });
             assert!(is_typed, "{refused}");
             assert_eq!(refused.reason().parameters["accelerator"], accelerator.as_str());

@@ -15,7 +15,8 @@ use std::{
 };
 
 /// Ends the process when the library is loaded.
-const ENDS_THE_PROCESS: &str = "#include <stdlib.h>\n__attribute__((constructor)) static void loaded(void) { abort(); }\n";
+const ENDS_THE_PROCESS: &str =
+    "#include <stdlib.h>\n__attribute__((constructor)) static void loaded(void) { abort(); }\n";
 
 #[test]
 fn a_library_of_another_version_is_refused_before_it_runs_and_the_refusal_names_both() {
@@ -35,7 +36,9 @@ fn what_is_no_such_library_is_a_typed_error() {
     let folder = tempfile::tempdir().unwrap();
     let neither = built(folder.path(), &format!("{ENDS_THE_PROCESS} int nothing;"));
     refused(&neither, "neither LiteRT 2.3 nor");
-    let wanting = format!("{ENDS_THE_PROCESS} extern void *kLiteRtRuntimeBuiltin[169]; void *x(void) {{ return kLiteRtRuntimeBuiltin; }}");
+    let wanting = format!(
+        "{ENDS_THE_PROCESS} extern void *kLiteRtRuntimeBuiltin[169]; void *x(void) {{ return kLiteRtRuntimeBuiltin; }}"
+    );
     refused(&built(folder.path(), &wanting), "neither LiteRT 2.3 nor");
     // Right by its table, and nothing behind it.
     refused(&built(folder.path(), "void *kLiteRtRuntimeBuiltin[169] = {};"), "LiteRtCreateEnvironment");
@@ -63,11 +66,26 @@ fn what_is_no_such_library_is_a_typed_error() {
 fn tensorflow_lite_of_another_generation_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let names = [
-        "ModelCreateWithErrorReporter", "ModelDelete", "InterpreterOptionsCreate", "InterpreterOptionsDelete",
-        "InterpreterOptionsSetNumThreads", "InterpreterOptionsSetErrorReporter", "InterpreterCreate", "InterpreterDelete", "InterpreterAllocateTensors",
-        "InterpreterGetInputTensorCount", "InterpreterGetOutputTensorCount", "InterpreterGetInputTensor",
-        "InterpreterGetOutputTensor", "TensorType", "TensorName", "TensorNumDims", "TensorDim", "TensorCopyFromBuffer",
-        "TensorCopyToBuffer", "InterpreterInvoke",
+        "ModelCreateWithErrorReporter",
+        "ModelDelete",
+        "InterpreterOptionsCreate",
+        "InterpreterOptionsDelete",
+        "InterpreterOptionsSetNumThreads",
+        "InterpreterOptionsSetErrorReporter",
+        "InterpreterCreate",
+        "InterpreterDelete",
+        "InterpreterAllocateTensors",
+        "InterpreterGetInputTensorCount",
+        "InterpreterGetOutputTensorCount",
+        "InterpreterGetInputTensor",
+        "InterpreterGetOutputTensor",
+        "TensorType",
+        "TensorName",
+        "TensorNumDims",
+        "TensorDim",
+        "TensorCopyFromBuffer",
+        "TensorCopyToBuffer",
+        "InterpreterInvoke",
     ];
     let functions: String = names.iter().map(|name| format!("int TfLite{name}(void) {{ return 0; }}\n")).collect();
     for version in ["1.15.0", "3.0.0", "nonsense"] {

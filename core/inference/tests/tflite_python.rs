@@ -29,7 +29,8 @@ fn answers_are_those_of_python_to_the_last_bit() {
             let theirs = std::fs::read(&output).unwrap();
             let options = LoadOptions { accelerator: Accelerator::Cpu, threads };
             let ours = engine.load(&file, options).unwrap().run(std::slice::from_ref(&tensor)).unwrap();
-            let ours: Vec<u8> = ours.iter().flat_map(|tensor| &tensor.data).flat_map(|value| value.to_le_bytes()).collect();
+            let ours: Vec<u8> =
+                ours.iter().flat_map(|tensor| &tensor.data).flat_map(|value| value.to_le_bytes()).collect();
             assert!(ours == theirs, "{} with {threads} threads", model.id);
         }
     }

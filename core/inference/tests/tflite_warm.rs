@@ -58,7 +58,8 @@ fn a_warm_run_allocates_nothing_and_starts_no_more_threads_than_asked() {
         let (model, file) = model_for(&engine, &manifest().models[1]);
         for asked in [1, 2, 3] {
             let before = threads();
-            let mut session = engine.load(&file, LoadOptions { accelerator: Accelerator::Cpu, threads: asked }).unwrap();
+            let mut session =
+                engine.load(&file, LoadOptions { accelerator: Accelerator::Cpu, threads: asked }).unwrap();
             session.run(&[wave(&model)]).unwrap();
             let more = threads() - before;
             assert!(more < asked, "{more} threads beside the caller's for {asked} on {}", engine.version());

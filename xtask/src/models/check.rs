@@ -100,8 +100,8 @@ pub(super) fn run(cache: &Cache) -> Result<()> {
             };
         }
         for line in process::run(&mut check)?.lines().filter(|line| line.starts_with('{')) {
-            let row = serde_json::from_str(line)
-                .map_err(|source| Error::Description { path: program.clone(), source })?;
+            let row =
+                serde_json::from_str(line).map_err(|source| Error::Description { path: program.clone(), source })?;
             terminal::result(&in_words(path, &row));
             wrong.extend(what_is_wrong(path, &row));
         }

@@ -113,7 +113,8 @@ pub struct BlazefaceDecoder {
 impl BlazefaceDecoder {
     /// For each layer, the row of its outputs at which it begins, in a picture with sides of `side` pixels.
     pub fn first_rows(&self, side: u32) -> Vec<usize> {
-        let before = |index: usize| self.layers[..index].iter().filter(move |layer| layer.scores == self.layers[index].scores);
+        let before =
+            |index: usize| self.layers[..index].iter().filter(move |layer| layer.scores == self.layers[index].scores);
         let rows = |index| before(index).fold(0_usize, |rows, layer| rows.saturating_add(layer.anchors(side)));
         (0..self.layers.len()).map(rows).collect()
     }

@@ -146,7 +146,8 @@ impl Interpreted {
         if unsafe { (functions.allocate_tensors)(interpreter.get()) } != OK {
             return Err("its tensors find no room".to_owned());
         }
-        let ports = |count: unsafe extern "C" fn(Handle) -> i32, tensor: unsafe extern "C" fn(Handle, i32) -> Handle| {
+        let ports = |count: unsafe extern "C" fn(Handle) -> i32,
+                     tensor: unsafe extern "C" fn(Handle, i32) -> Handle| {
             // SAFETY: the interpreter is alive, and its tensors belong to it.
             (0..unsafe { count(interpreter.get()) })
                 .map(|index| port_of(&functions, unsafe { tensor(interpreter.get(), index) }))

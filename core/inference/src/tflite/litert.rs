@@ -66,11 +66,7 @@ impl Litert {
         self.environment_with(accelerator).is_ok_and(|environment| environment.is_some())
     }
 
-    pub(super) fn load(
-        &self,
-        model: &ModelFile,
-        options: LoadOptions,
-    ) -> Result<TfliteSession<Compiled>, EngineError> {
+    pub(super) fn load(&self, model: &ModelFile, options: LoadOptions) -> Result<TfliteSession<Compiled>, EngineError> {
         let accelerator = options.accelerator;
         let model_id = || model.model_id.clone();
         let failed = |detail: String| EngineError::Model { model_id: model_id(), detail };
@@ -81,9 +77,7 @@ impl Litert {
         // What the file is has been settled; from here on it is the accelerator that may refuse.
         let refused = |detail: String| match accelerator {
             Accelerator::Cpu => failed(detail),
-            Accelerator::Gpu | Accelerator::Npu => {
-                EngineError::NotPlaced { model_id: model_id(), accelerator, detail }
-            }
+            Accelerator::Gpu | Accelerator::Npu => EngineError::NotPlaced { model_id: model_id(), accelerator, detail },
         };
         let texts = self.texts(options);
         // The processor is not among them unless it was asked for: the library would fall back to it without a word.

@@ -18,9 +18,7 @@ use classic_foreign::{Classic, Interpreted};
 use litert::Litert;
 use model_bytes::ModelBytes;
 use session::{Runner, TfliteSession};
-use snaptrak_domain::engine::{
-    Accelerator, Engine, EngineError, LoadOptions, ModelFile, Placement, Session,
-};
+use snaptrak_domain::engine::{Accelerator, Engine, EngineError, LoadOptions, ModelFile, Placement, Session};
 use std::path::{Path, PathBuf};
 use symbols::{Interface, LITERT_VERSION};
 
@@ -135,8 +133,7 @@ impl Engine for TfliteEngine {
 
 fn boxed<R: Runner + 'static>(session: TfliteSession<R>) -> Result<Box<dyn Session>, EngineError> {
     for ports in [session.runner.inputs(), session.runner.outputs()] {
-        port::check_ports(ports)
-            .map_err(|detail| EngineError::Model { model_id: session.model_id.clone(), detail })?;
+        port::check_ports(ports).map_err(|detail| EngineError::Model { model_id: session.model_id.clone(), detail })?;
     }
     Ok(Box::new(session))
 }

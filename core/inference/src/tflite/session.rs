@@ -54,8 +54,7 @@ impl<R: Runner> Session for TfliteSession<R> {
     }
 
     fn run_into(&mut self, inputs: &[Tensor], outputs: &mut Vec<Tensor>) -> Result<(), EngineError> {
-        self.run_inner(inputs, outputs)
-            .map_err(|detail| EngineError::Run { model_id: self.model_id.clone(), detail })
+        self.run_inner(inputs, outputs).map_err(|detail| EngineError::Run { model_id: self.model_id.clone(), detail })
     }
 
     fn accelerator_ran(&self) -> Accelerator {

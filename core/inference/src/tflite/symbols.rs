@@ -52,9 +52,9 @@ pub(super) fn interface_of(path: &Path) -> Result<Interface, EngineError> {
             LITERT_TABLE_BYTES / FUNCTION_BYTES
         ))),
         None if symbols.size_of(CLASSIC_FUNCTION).is_some() => Ok(Interface::Classic),
-        None => Err(failed(format!(
-            "this is neither LiteRT {LITERT_VERSION} nor a library with TensorFlow Lite's C API"
-        ))),
+        None => {
+            Err(failed(format!("this is neither LiteRT {LITERT_VERSION} nor a library with TensorFlow Lite's C API")))
+        }
     }
 }
 

@@ -2,8 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::panic, dead_code, unreachable_pub)]
 
 use snaptrak_domain::engine::{Accelerator, Engine, LoadOptions, ModelFile, Tensor};
-use snaptrak_inference::{Manifest, ModelEntry, NpuOption, NpuPlugin, OrtEngine, TfliteEngine, TfliteLibraries, verify};
 use snaptrak_inference::registry::Decoder;
+use snaptrak_inference::{
+    Manifest, ModelEntry, NpuOption, NpuPlugin, OrtEngine, TfliteEngine, TfliteLibraries, verify,
+};
 use std::path::{Path, PathBuf};
 
 pub const CPU: LoadOptions = LoadOptions { accelerator: Accelerator::Cpu, threads: 2 };
