@@ -1,8 +1,11 @@
-//! `cargo xtask models`: the inference runtime and the models, fetched and derived into the cache.
+//! `cargo xtask models`: the inference runtimes and the models, fetched and derived into the cache.
 //!
 //! Owns: what lies in `.cache/models` (the manifest and the files that it names, so that an application points at one
 //! folder) and `.cache/runtime`. Knows of a model only where its file comes from and what it must be; tensors and decoders
 //! are the inference crate's business. Everything is pinned in `models/manifest.json` and `models/runtime.json`.
+
+mod check;
+pub(crate) mod devices;
 
 use std::env::consts::{ARCH, OS};
 use std::fs;
@@ -19,6 +22,10 @@ use crate::package::{Packages, Source};
 use crate::python::{self, Set};
 use crate::{process, terminal};
 
+/// The inference libraries, and their folder in the cache.
+const RUNTIMES: &str = "runtime.json";
+const RUNTIMES_FOLDER: &str = "runtime";
+
 /// The arguments of `cargo xtask models`.
 #[derive(Args)]
 pub(crate) struct Command {
@@ -32,6 +39,10 @@ enum Action {
     Fetch,
     /// Say what there is and whether it is in the cache
     List,
+    /// Fetch what stands in for a GPU and an NPU in tests (x86-64 Debian)
+    Devices,
+    /// Run every model on every engine and accelerator that can be had here, and say how far their answers differ
+    Check,
 }
 
 /// Of `models/manifest.json`, what fetching needs.
@@ -53,19 +64,32 @@ struct Model {
 
 #[derive(Debug, Deserialize)]
 struct Variant {
+    engine: String,
     file: String,
     bytes: u64,
     sha256: String,
     /// A script that makes the file from the source; without it the source is the file.
     derived_by: Option<String>,
+    /// Where this file comes from, if not from the model's source.
+    source: Option<Source>,
 }
 
-/// `models/runtime.json`: the inference library for each platform that has one in a package.
+/// `models/runtime.json` and `models/devices.json`: libraries, each for the platforms that have one in a package.
+#[derive(Debug, Deserialize)]
+struct Runtimes {
+    runtimes: Vec<Runtime>,
+}
+
 #[derive(Debug, Deserialize)]
 struct Runtime {
+    engine: String,
     version: String,
     licence: String,
+    /// Where it lies in its list's folder of the cache.
     file: String,
+    /// Whether a platform may lack it: an accelerator's library, say, that there are no such accelerators for.
+    #[serde(default)]
+    optional: bool,
     builds: Vec<Build>,
 }
 
@@ -82,18 +106,24 @@ pub(crate) fn run(command: &Command, cache: &Cache) -> Result<()> {
     match command.action.unwrap_or(Action::Fetch) {
         Action::Fetch => {
             ensure(cache)?;
-            terminal::progress(&format!("the runtime and the models are in {}", cache.path("").display()));
+            terminal::progress(&format!("the runtimes and the models are in {}", cache.path("").display()));
             Ok(())
         }
         Action::List => list(cache),
+        Action::Check => check::run(cache),
+        Action::Devices => {
+            devices::ensure(cache)?;
+            terminal::progress(&format!("the devices are in {}", cache.path(devices::FOLDER).display()));
+            Ok(())
+        }
     }
 }
 
-/// Brings the runtime and every model into the cache; does nothing for what is there.
+/// Brings the runtimes and every model into the cache; does nothing for what is there.
 pub(crate) fn ensure(cache: &Cache) -> Result<()> {
     let _filling = cache.filling()?;
     let mut packages = Packages::new(cache)?;
-    ensure_runtime(cache, &mut packages)?;
+    ensure_runtimes(RUNTIMES, RUNTIMES_FOLDER, cache, &mut packages)?;
     let folder = committed();
     let manifest: Manifest = read(&folder.join("manifest.json"))?;
     for model in &manifest.models {
@@ -108,20 +138,23 @@ pub(crate) fn ensure(cache: &Cache) -> Result<()> {
     place_committed("manifest.json", cache)
 }
 
-/// Where the inference library of this platform lies once [`ensure`] has brought it.
+/// Where the library of the engine that is used by default lies once [`ensure`] has brought it.
 pub(crate) fn runtime_library(cache: &Cache) -> Result<PathBuf> {
-    let runtime: Runtime = read(&committed().join("runtime.json"))?;
-    Ok(cache.path("runtime").join(&runtime.file))
+    let runtimes = Runtimes::read(RUNTIMES)?;
+    let default = runtimes.runtimes.first().expect("models/runtime.json names the default engine's library first");
+    Ok(default.path(cache, RUNTIMES_FOLDER))
 }
 
-fn ensure_runtime(cache: &Cache, packages: &mut Packages<'_>) -> Result<()> {
-    let runtime: Runtime = read(&committed().join("runtime.json"))?;
-    let build = runtime.build()?;
-    let target = cache.path("runtime").join(&runtime.file);
-    if cache::is(&target, Pin { bytes: build.bytes, sha256: &build.source.sha256 })? {
-        return Ok(());
+/// Brings every library that a committed list names for this platform into a folder of the cache.
+fn ensure_runtimes(list: &str, folder: &str, cache: &Cache, packages: &mut Packages<'_>) -> Result<()> {
+    for runtime in Runtimes::read(list)?.runtimes {
+        let target = runtime.path(cache, folder);
+        let Some(build) = runtime.build()? else { continue };
+        if !cache::is(&target, Pin { bytes: build.bytes, sha256: &build.source.sha256 })? {
+            packages.bring(&build.source, &target)?;
+        }
     }
-    packages.bring(&build.source, &target)
+    Ok(())
 }
 
 fn ensure_variant(model: &Model, variant: &Variant, cache: &Cache, packages: &mut Packages<'_>) -> Result<()> {
@@ -129,12 +162,13 @@ fn ensure_variant(model: &Model, variant: &Variant, cache: &Cache, packages: &mu
     if cache::is(&target, Pin { bytes: variant.bytes, sha256: &variant.sha256 })? {
         return Ok(());
     }
+    let from = variant.source.as_ref().unwrap_or(&model.source);
     let Some(script) = &variant.derived_by else {
-        return packages.bring(&model.source, &target);
+        return packages.bring(from, &target);
     };
     let workspace = cache.workspace()?;
     let (source, derived) = (workspace.path().join("source"), workspace.path().join("derived"));
-    packages.bring(&model.source, &source)?;
+    packages.bring(from, &source)?;
     terminal::progress(&format!("deriving {}", variant.file));
     let interpreter = python::ensure(Set::Tools, cache)?;
     process::run(Process::new(interpreter).arg(committed().join(script)).args([&source, &derived]))?;
@@ -154,17 +188,19 @@ fn place_committed(name: &str, cache: &Cache) -> Result<()> {
 }
 
 fn list(cache: &Cache) -> Result<()> {
-    let runtime: Runtime = read(&committed().join("runtime.json"))?;
-    let build = runtime.build()?;
-    let path = cache.path("runtime").join(&runtime.file);
-    let pin = Pin { bytes: build.bytes, sha256: &build.source.sha256 };
-    line(&format!("runtime {} ({})", runtime.version, runtime.licence), &path, pin)?;
+    for runtime in Runtimes::read(RUNTIMES)?.runtimes {
+        let Some(build) = runtime.build()? else { continue };
+        let pin = Pin { bytes: build.bytes, sha256: &build.source.sha256 };
+        let what = format!("runtime {} {} ({})", runtime.engine, runtime.version, runtime.licence);
+        line(&what, &runtime.path(cache, RUNTIMES_FOLDER), pin)?;
+    }
     let manifest: Manifest = read(&committed().join("manifest.json"))?;
     for model in &manifest.models {
         for variant in &model.variants {
             let path = cache.path("models").join(&variant.file);
             let pin = Pin { bytes: variant.bytes, sha256: &variant.sha256 };
-            line(&format!("{} {} ({})", model.task, model.id, model.licence), &path, pin)?;
+            let what = format!("{} {} for {} ({})", model.task, model.id, variant.engine, model.licence);
+            line(&what, &path, pin)?;
         }
     }
     Ok(())
@@ -176,12 +212,27 @@ fn line(what: &str, path: &Path, pin: Pin<'_>) -> Result<()> {
     Ok(())
 }
 
+impl Runtimes {
+    fn read(list: &str) -> Result<Self> {
+        read(&committed().join(list))
+    }
+}
+
 impl Runtime {
-    fn build(&self) -> Result<&Build> {
-        self.builds.iter().find(|build| build.os == OS && build.arch == ARCH).ok_or_else(|| Error::Missing {
-            what: format!("models/runtime.json names no build of the inference runtime for {OS} on {ARCH}"),
-            next: "add one there with its package, path and digest".to_owned(),
-        })
+    fn path(&self, cache: &Cache, folder: &str) -> PathBuf {
+        cache.path(folder).join(&self.file)
+    }
+
+    /// The build for this platform; `None` if there may be none and is none.
+    fn build(&self) -> Result<Option<&Build>> {
+        let build = self.builds.iter().find(|build| build.os == OS && build.arch == ARCH);
+        if build.is_none() && !self.optional {
+            return Err(Error::Missing {
+                what: format!("models/runtime.json names no build of {} for {OS} on {ARCH}", self.file),
+                next: "add one there with its package, path and digest".to_owned(),
+            });
+        }
+        Ok(build)
     }
 }
 
@@ -219,15 +270,20 @@ mod tests {
         let manifest: Manifest = read(&committed().join("manifest.json")).unwrap();
         for model in &manifest.models {
             for variant in model.variants.iter().filter(|variant| variant.derived_by.is_none()) {
-                assert_eq!(variant.sha256, model.source.sha256, "{}", model.id);
+                let from = variant.source.as_ref().unwrap_or(&model.source);
+                assert_eq!(variant.sha256, from.sha256, "{}", model.id);
             }
         }
     }
 
     #[test]
-    fn the_runtime_is_pinned_for_linux_on_both_processors() {
-        let runtime: Runtime = read(&committed().join("runtime.json")).unwrap();
-        let builds: Vec<_> = runtime.builds.iter().map(|build| (build.os.as_str(), build.arch.as_str())).collect();
-        assert_eq!(builds, [("linux", "x86_64"), ("linux", "aarch64")]);
+    fn every_runtime_that_is_needed_is_pinned_for_linux_on_both_processors() {
+        let runtimes = Runtimes::read(RUNTIMES).unwrap().runtimes;
+        assert_eq!(runtimes[0].engine, "ort", "the default engine's comes first");
+        assert!(runtimes.iter().any(|runtime| runtime.engine == "tflite" && !runtime.optional));
+        for runtime in runtimes.iter().filter(|runtime| !runtime.optional) {
+            let builds: Vec<_> = runtime.builds.iter().map(|build| (build.os.as_str(), build.arch.as_str())).collect();
+            assert_eq!(builds, [("linux", "x86_64"), ("linux", "aarch64")], "{}", runtime.file);
+        }
     }
 }

@@ -141,7 +141,8 @@ impl<'a> Packages<'a> {
     }
 }
 
-fn only_file(folder: &Path) -> Result<PathBuf> {
+/// The file that a client wrote into an empty folder.
+pub(crate) fn only_file(folder: &Path) -> Result<PathBuf> {
     let mut entries = fs::read_dir(folder).at(folder)?;
     match entries.next() {
         Some(entry) => Ok(entry.at(folder)?.path()),

@@ -184,6 +184,15 @@ fn install(administrator: Administrator, packages: &[&str]) -> Result<()> {
     once().map(drop)
 }
 
+/// Fetches apt's package lists again.
+pub(crate) fn update_package_lists() -> Result<()> {
+    let administrator = Administrator::of_this_machine().ok_or_else(|| Error::Missing {
+        what: "apt's package lists are old, and only root or sudo may update them".to_owned(),
+        next: "run `apt-get update` as root".to_owned(),
+    })?;
+    process::run(administrator.apt_get().arg("update")).map(drop)
+}
+
 /// Whether packages can be had from Debian's archive with apt.
 pub(crate) fn is_debian() -> bool {
     Path::new("/etc/debian_version").exists() && is_program("apt-get")

@@ -142,6 +142,7 @@ fn prepare(cache: &Cache) -> Group {
     terminal::progress("== prepare");
     let outcome = prerequisites::ensure()
         .and_then(|()| models::ensure(cache))
+        .and_then(|()| if models::devices::obstacle().is_none() { models::devices::ensure(cache) } else { Ok(()) })
         .and_then(|()| pictures::ensure(cache))
         .and_then(|()| python::interpreter(Set::Judges, cache).map(|_| ()));
     if let Err(error) = &outcome {

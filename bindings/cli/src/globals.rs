@@ -35,6 +35,10 @@ pub(crate) struct Globals {
     #[arg(long, global = true, env = "SNAPTRAK_ONNXRUNTIME", value_name = "FILE", hide_env_values = true)]
     pub(crate) runtime_library: Option<PathBuf>,
 
+    /// The LiteRT library, or one with TensorFlow Lite's C API
+    #[arg(long, global = true, env = "SNAPTRAK_TFLITE", value_name = "FILE", hide_env_values = true)]
+    pub(crate) tflite_library: Option<PathBuf>,
+
     /// Bytes that the store's files should take at most: what the server signed for goes, the oldest first
     #[arg(long, global = true, env = "SNAPTRAK_QUOTA_BYTES", value_name = "BYTES", hide_env_values = true)]
     pub(crate) quota_bytes: Option<u64>,

@@ -12,6 +12,8 @@ use std::{
 const CACHE_VARIABLE: &str = "SNAPTRAK_CACHE";
 const CACHE: &str = ".cache";
 const LIBRARY: &str = "libonnxruntime.";
+/// Libraries that run TFLite models, the better one first.
+const TFLITE_LIBRARIES: [&str; 2] = ["runtime/litert/libLiteRt.so", "runtime/tensorflow-lite/libtensorflowlite_c.so"];
 
 /// Cache folders, nearest first.
 pub(crate) fn caches() -> Vec<PathBuf> {
@@ -37,6 +39,12 @@ pub(crate) fn runtime_library(caches: &[PathBuf]) -> Option<PathBuf> {
         let entries = fs::read_dir(cache.join("runtime")).ok()?;
         entries.flatten().map(|entry| entry.path()).filter(|path| is_library(path)).max()
     })
+}
+
+/// The library for TFLite models in the first cache that has one.
+pub(crate) fn tflite_library(caches: &[PathBuf]) -> Option<PathBuf> {
+    let mut libraries = caches.iter().flat_map(|cache| TFLITE_LIBRARIES.map(|library| cache.join(library)));
+    libraries.find(|library| library.is_file())
 }
 
 fn is_library(path: &Path) -> bool {
@@ -65,6 +73,12 @@ mod tests {
         let caches = above(&root.path().join("a/target/debug/snaptrak"));
         assert_eq!(models(&caches), Some(far.join("models")));
         assert_eq!(runtime_library(&caches), Some(far.join("runtime/libonnxruntime.so.1.31.1")));
+        assert_eq!(tflite_library(&caches), None);
+        for library in TFLITE_LIBRARIES.iter().rev() {
+            fs::create_dir_all(far.join(library).parent().unwrap()).unwrap();
+            fs::write(far.join(library), "").unwrap();
+            assert_eq!(tflite_library(&caches), Some(far.join(library)));
+        }
         assert_eq!(models(&[root.path().join("nothing")]), None);
     }
 }

@@ -51,6 +51,7 @@ fn config(globals: &Globals, folder: &Path) -> Result<Config, Error> {
     let mut config = Config::new(folder);
     config.models = globals.models.clone().or_else(|| runtime_files::models(&caches));
     config.runtime_library = globals.runtime_library.clone().or_else(|| runtime_files::runtime_library(&caches));
+    config.tflite_library = globals.tflite_library.clone().or_else(|| runtime_files::tflite_library(&caches));
     config.quota_bytes = globals.quota_bytes;
     if let Some(path) = &globals.trusted_root {
         config.trusted_roots_pem =

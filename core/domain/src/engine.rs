@@ -30,6 +30,29 @@ impl Accelerator {
     }
 }
 
+/// How much of a loaded model lies on the accelerator that was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Placement {
+    /// Every operation.
+    Whole,
+    /// Some operations run in the library's plain kernels on the processor.
+    Mixed,
+    /// The library does not say.
+    Unknown,
+}
+
+impl Placement {
+    /// The word in JSON and in tables.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Whole => "whole",
+            Self::Mixed => "mixed",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 /// A dense tensor of 32-bit floats, row-major.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tensor {
@@ -82,6 +105,16 @@ pub enum EngineError {
         /// Which was asked for.
         accelerator: Accelerator,
     },
+    /// The accelerator is there and does not take the model as a whole.
+    #[error("the model {model_id} cannot be placed on the {}: {detail}", accelerator.as_str())]
+    NotPlaced {
+        /// Which.
+        model_id: String,
+        /// Which was asked for.
+        accelerator: Accelerator,
+        /// What the engine said.
+        detail: String,
+    },
     /// A run failed, or the tensors do not fit the model.
     #[error("the run of {model_id} failed: {detail}")]
     Run {
@@ -102,6 +135,9 @@ impl EngineError {
             Self::NoAccelerator { accelerator } => {
                 Reason::new(C::EngineMissing).with("accelerator", accelerator.as_str())
             }
+            Self::NotPlaced { model_id, accelerator, .. } => {
+                Reason::new(C::EngineMissing).with("accelerator", accelerator.as_str()).with("model", model_id)
+            }
             Self::Run { model_id, .. } => Reason::new(C::EngineFailed).with("model", model_id),
         }
     }
@@ -111,13 +147,23 @@ impl EngineError {
 pub trait Session: Send {
     /// Runs once; blocking.
     fn run(&mut self, inputs: &[Tensor]) -> Result<Vec<Tensor>, EngineError>;
+    /// As [`Session::run`], into tensors that are used again. Given what the last run filled, an engine that can do so
+    /// allocates nothing. After an error they hold anything.
+    fn run_into(&mut self, inputs: &[Tensor], outputs: &mut Vec<Tensor>) -> Result<(), EngineError> {
+        *outputs = self.run(inputs)?;
+        Ok(())
+    }
     /// Where it really runs: what the engine placed the model on, not what was asked.
     fn accelerator_ran(&self) -> Accelerator;
+    /// How much of the model is there.
+    fn placement(&self) -> Placement {
+        Placement::Unknown
+    }
 }
 
 /// An inference engine.
 pub trait Engine: Send + Sync {
-    /// Short word for the command line and the manifest (`ort`).
+    /// Short word for the command line and the manifest (`ort`, `tflite`).
     fn id(&self) -> &'static str;
     /// Name and version for findings (`onnxruntime 1.31.1`).
     fn version(&self) -> String;

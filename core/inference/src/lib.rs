@@ -2,12 +2,18 @@
 #![deny(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+#[cfg(any(feature = "ort", feature = "tflite"))]
+mod bounds;
 pub mod contract;
 #[cfg(feature = "ort")]
 pub mod ort_engine;
 pub mod registry;
+#[cfg(feature = "tflite")]
+pub mod tflite;
 
 pub use contract::check_outputs;
 #[cfg(feature = "ort")]
 pub use ort_engine::OrtEngine;
 pub use registry::{Manifest, ManifestError, ModelEntry, Variant, VerifyError, verify};
+#[cfg(feature = "tflite")]
+pub use tflite::{NpuOption, NpuPlugin, TfliteEngine, TfliteLibraries};

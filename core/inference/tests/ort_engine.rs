@@ -3,18 +3,10 @@
 
 mod common;
 
-use common::{CPU, engine, library, manifest, models};
+use common::{CPU, engine, library, manifest, models, wave};
 use snaptrak_domain::engine::{Accelerator, Engine as _, EngineError, LoadOptions, ModelFile, Tensor};
 use snaptrak_inference::{ModelEntry, OrtEngine, check_outputs, verify};
 use std::path::Path;
-
-fn input_of(model: &ModelEntry) -> Tensor {
-    let contract = &model.inputs[0];
-    let values: usize = contract.shape.iter().product();
-    // A slow wave: neither constant nor noise.
-    let data = (0..values).map(|index| ((index % 997) as f32 / 498.5) - 1.0).collect();
-    Tensor { name: contract.name.clone(), shape: contract.shape.clone(), data }
-}
 
 fn verified(model: &ModelEntry) -> ModelFile {
     verify(&models(), model, model.variant_for("ort").unwrap()).unwrap()
@@ -29,9 +21,9 @@ fn every_shipped_model_answers_as_its_contract_says_and_says_where_it_ran() {
     for model in &manifest.models {
         let mut session = engine.load(&verified(model), CPU).unwrap();
         assert_eq!(session.accelerator_ran(), Accelerator::Cpu);
-        let first = session.run(&[input_of(model)]).unwrap();
+        let first = session.run(&[wave(model)]).unwrap();
         check_outputs(model, &first).unwrap();
-        assert_eq!(first, session.run(&[input_of(model)]).unwrap(), "{} gives the same twice", model.id);
+        assert_eq!(first, session.run(&[wave(model)]).unwrap(), "{} gives the same twice", model.id);
     }
 }
 
@@ -42,7 +34,7 @@ fn one_thread_and_many_agree() {
     let model = &manifest.models[0];
     let run = |threads| {
         let options = LoadOptions { accelerator: Accelerator::Cpu, threads };
-        engine.load(&verified(model), options).unwrap().run(&[input_of(model)]).unwrap()
+        engine.load(&verified(model), options).unwrap().run(&[wave(model)]).unwrap()
     };
     let tolerance = model.tolerance.unwrap().tensor_abs;
     for (one, many) in run(1).iter().zip(&run(usize::MAX)) {
@@ -111,7 +103,7 @@ fn tensors_that_do_not_fit_are_a_typed_error() {
     let manifest = manifest();
     let model = &manifest.models[0];
     let mut session = engine.load(&verified(model), CPU).unwrap();
-    let good = input_of(model);
+    let good = wave(model);
     let wrong = [
         vec![],
         vec![Tensor { name: "no such input".into(), ..good.clone() }],
@@ -135,10 +127,10 @@ fn two_instances_side_by_side_share_the_library_and_nothing_else() {
     let mut two = second.load(&verified(model), CPU).unwrap();
     drop(second);
     let threads = [std::thread::spawn({
-        let input = input_of(model);
+        let input = wave(model);
         move || one.run(&[input]).unwrap()
     })];
-    let mine = two.run(&[input_of(model)]).unwrap();
+    let mine = two.run(&[wave(model)]).unwrap();
     for thread in threads {
         assert_eq!(thread.join().unwrap(), mine);
     }

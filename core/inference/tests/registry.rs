@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 use snaptrak_domain::ReasonCode;
-use snaptrak_inference::{Manifest, ManifestError, VerifyError, verify};
+use snaptrak_inference::{Manifest, ManifestError, VerifyError, registry::Decoder, verify};
 use std::path::{Path, PathBuf};
 
 fn shipped_folder() -> PathBuf {
@@ -19,11 +19,13 @@ fn parse(value: &Value) -> Result<Manifest, ManifestError> {
 }
 
 #[test]
-fn the_shipped_manifest_is_valid_and_every_model_has_a_file_for_ort() {
+fn the_shipped_manifest_is_valid_and_every_model_has_a_file_for_each_engine() {
     let manifest = Manifest::load(&shipped_folder()).unwrap();
     assert!(manifest.models.len() >= 2);
     for model in &manifest.models {
-        assert!(model.variant_for("ort").is_some(), "{}", model.id);
+        for engine in ["ort", "tflite"] {
+            assert!(model.variant_for(engine).is_some(), "{} for {engine}", model.id);
+        }
         assert!(manifest.model(&model.id).is_some());
     }
 }
@@ -72,6 +74,33 @@ fn what_cannot_be_is_refused() {
         *manifest.pointer_mut(pointer).unwrap() = value.clone();
         assert!(matches!(parse(&manifest), Err(ManifestError::Invalid { .. })), "{pointer} = {value}");
     }
+    // What a file says of itself must fit together as the entry must.
+    let face = &shipped()["models"][1]["variants"][1];
+    let mut torn = face.clone();
+    torn["decoder"]["layers"][1]["boxes"] = json!("others");
+    torn["outputs"].as_array_mut().unwrap().push(json!({"name": "others", "dtype": "f32", "shape": [1, 896, 16]}));
+    for (pointer, value) in [
+        ("/models/0/variants/1/names/nothing", json!("x")),
+        ("/models/0/variants/1/names/box_encodings", json!("raw_outputs/class_predictions")),
+        ("/models/1/variants/1/outputs/0/shape", json!([1, 895, 1])),
+        ("/models/1/variants/1/outputs/0/shape", json!([1, 512, 1])),
+        ("/models/1/variants/1/outputs", json!(null)),
+        ("/models/1/variants/1/decoder", json!(null)),
+        ("/models/1/variants/1/decoder/layers/0/scores", json!("nothing")),
+        ("/models/1/variants/1", torn),
+    ] {
+        let mut manifest = shipped();
+        match manifest.pointer_mut(pointer) {
+            Some(place) => *place = value.clone(),
+            None => drop(
+                manifest["models"][0]["variants"][1]["names"]
+                    .as_object_mut()
+                    .unwrap()
+                    .insert("nothing".into(), value.clone()),
+            ),
+        }
+        assert!(matches!(parse(&manifest), Err(ManifestError::Invalid { .. })), "{pointer} = {value}");
+    }
     for (pointer, value) in [
         ("/models/0/task", json!("predict_the_future")),
         ("/models/0/decoder/kind", json!("magic")),
@@ -82,6 +111,26 @@ fn what_cannot_be_is_refused() {
         *manifest.pointer_mut(pointer).unwrap() = value.clone();
         assert!(matches!(parse(&manifest), Err(ManifestError::Malformed { .. })), "{pointer} = {value}");
     }
+}
+
+#[test]
+fn a_file_may_call_and_cut_the_tensors_in_its_own_way() {
+    let manifest = parse(&shipped()).unwrap();
+    let [detector, face] = [0, 1].map(|index| {
+        let model = &manifest.models[index];
+        (model, model.as_in(model.variant_for("tflite").unwrap()))
+    });
+    assert_eq!((&*detector.0.inputs[0].name, &*detector.1.inputs[0].name), ("image", "normalized_input_image_tensor"));
+    assert_eq!(detector.1.inputs[0].shape, detector.0.inputs[0].shape);
+    let Decoder::Ssd(ssd) = &detector.1.decoder else { panic!("another decoder") };
+    assert_eq!((&ssd.boxes, &ssd.scores), (&detector.1.outputs[0].name, &detector.1.outputs[1].name));
+    assert_eq!(detector.0.as_in(detector.0.variant_for("ort").unwrap()), *detector.0, "as it is");
+    let first_rows = |decoder: &Decoder| match decoder {
+        Decoder::Blazeface(face) => face.first_rows(256),
+        Decoder::Ssd(_) => panic!("another decoder"),
+    };
+    assert_eq!(first_rows(&face.0.decoder), [0, 0], "each in an output of its own");
+    assert_eq!(first_rows(&face.1.decoder), [0, 512], "one after the other in the same");
 }
 
 #[test]

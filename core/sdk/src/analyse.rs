@@ -4,6 +4,7 @@
 use crate::{
     Error, ErrorCode, SnapTrak,
     calls::Call,
+    engine,
     platform::stopwatch_ms,
     progress::{Phase, Progress, ProgressEvent},
 };
@@ -14,7 +15,7 @@ use snaptrak_domain::{
     queue_store::{AttemptEnd, QueueStore, ReadyStep},
     reason::{Reason, ReasonCode},
 };
-use snaptrak_inference::{Manifest, OrtEngine};
+use snaptrak_inference::Manifest;
 use snaptrak_store::{Analysis, StoreError};
 use snaptrak_vision::{Analyser, AnalyserOptions};
 use std::{collections::BTreeSet, sync::Arc};
@@ -33,7 +34,7 @@ const MISSING_ON_THE_DEVICE: &[ReasonCode] =
 pub struct AnalyseOptions {
     /// Only this model; every model of the manifest otherwise.
     pub model: Option<String>,
-    /// Only this engine (`ort`).
+    /// Only this engine (`ort`, `tflite`); otherwise the first of these whose library is configured.
     pub engine: Option<String>,
     /// Where it should run.
     pub accelerator: Accelerator,
@@ -165,16 +166,10 @@ impl SnapTrak {
     }
 
     fn analyser(&self, options: &AnalyseOptions) -> Result<Analyser, Error> {
-        if options.engine.as_deref().is_some_and(|engine| engine != "ort") {
-            return Err(Error::new(ErrorCode::EngineMissing, "this build has the engine ort only"));
-        }
         let config = &self.inner.config;
-        let missing = |code, what: &str| Error::new(code, format!("no {what} was configured"));
-        let library =
-            config.runtime_library.as_deref().ok_or_else(|| missing(ErrorCode::EngineMissing, "inference library"))?;
-        let models = config.models.as_deref().ok_or_else(|| missing(ErrorCode::ModelMissing, "models folder"))?;
-        let engine =
-            OrtEngine::open(library).map_err(|error| Error::new(ErrorCode::EngineMissing, error.to_string()))?;
+        let engine = engine::open(config, options.engine.as_deref())?;
+        let no_models = || Error::new(ErrorCode::ModelMissing, "no models folder was configured");
+        let models = config.models.as_deref().ok_or_else(no_models)?;
         let manifest =
             Manifest::load(models).map_err(|error| Error::new(ErrorCode::ModelMissing, error.to_string()))?;
         let options = AnalyserOptions {
@@ -182,7 +177,7 @@ impl SnapTrak {
             accelerator: options.accelerator,
             threads: config.threads,
         };
-        Analyser::new(&engine, &manifest, models, &options, Arc::new(stopwatch_ms))
+        Analyser::new(engine.as_ref(), &manifest, models, &options, Arc::new(stopwatch_ms))
             .map_err(|error| Error::from_reason(&error.reason))
     }
 }

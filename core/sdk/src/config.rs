@@ -24,6 +24,8 @@ pub struct Config {
     pub models: Option<PathBuf>,
     /// The ONNX Runtime library.
     pub runtime_library: Option<PathBuf>,
+    /// The LiteRT library (2.3), or one with TensorFlow Lite's C API (2.x).
+    pub tflite_library: Option<PathBuf>,
     /// Certificates that are trusted besides the platform's, PEM, may be empty.
     pub trusted_roots_pem: Vec<u8>,
     /// Threads for one inference run, 1 to 64.
@@ -48,6 +50,7 @@ impl Config {
             store: store.into(),
             models: None,
             runtime_library: None,
+            tflite_library: None,
             trusted_roots_pem: Vec::new(),
             threads: THREADS_DEFAULT,
             device_name: "device".to_owned(),

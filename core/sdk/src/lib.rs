@@ -6,6 +6,7 @@ mod analyse;
 mod calls;
 mod capture;
 mod config;
+mod engine;
 mod enrol;
 mod error;
 mod export_key;

@@ -15,19 +15,26 @@ const BOX_VALUES: usize = 16;
 /// Boxes above the threshold. The outputs have been checked against the contract.
 pub(crate) fn candidates(decoder: &BlazefaceDecoder, model: &ModelEntry, outputs: &[Tensor]) -> Vec<Candidate> {
     let side = model.inputs[0].size().0;
-    decoder.layers.iter().flat_map(|layer| layer_candidates(layer, model, outputs, side)).collect()
+    let layers = decoder.layers.iter().zip(decoder.first_rows(side));
+    layers.flat_map(|(layer, first_row)| layer_candidates(layer, first_row, model, outputs, side)).collect()
 }
 
-fn layer_candidates(layer: &BlazefaceLayer, model: &ModelEntry, outputs: &[Tensor], side: u32) -> Vec<Candidate> {
+fn layer_candidates(
+    layer: &BlazefaceLayer,
+    first_row: usize,
+    model: &ModelEntry,
+    outputs: &[Tensor],
+    side: u32,
+) -> Vec<Candidate> {
     let named = |name: &str| outputs.iter().find(|tensor| tensor.name == name).map(|tensor| tensor.data.as_slice());
     let (Some(scores), Some(boxes)) = (named(&layer.scores), named(&layer.boxes)) else {
         return Vec::new();
     };
     let cells = side.div_ceil(layer.stride) as usize;
     let threshold = logit(model.thresholds.score);
-    let above =
-        scores.iter().zip(boxes.chunks_exact(BOX_VALUES)).enumerate().filter(|(_, (value, _))| **value > threshold);
-    above
+    let rows = scores.iter().zip(boxes.chunks_exact(BOX_VALUES)).skip(first_row).take(layer.anchors(side));
+    rows.enumerate()
+        .filter(|(_, (value, _))| **value > threshold)
         .map(|(row, (value, encoded))| {
             let cell = row / layer.anchors_per_cell as usize;
             let centre = |index: usize| (index as f32 + 0.5) / cells as f32;

@@ -33,6 +33,8 @@ pub(crate) struct Detector {
     decoder: BoxDecoder,
     engine_version: String,
     options: LoadOptions,
+    // Filled by every run again, so that a warm run allocates no tensors.
+    outputs: Vec<Tensor>,
 }
 
 impl Detector {
@@ -43,21 +45,24 @@ impl Detector {
         model: &ModelEntry,
         options: LoadOptions,
     ) -> Result<Self, AnalyseError> {
-        let missing = || AnalyseError::new(ReasonCode::ModelMissing).with("model", &model.id);
-        let damaged = || AnalyseError::new(ReasonCode::ModelDamaged).with("model", &model.id);
+        let model_id = &model.id;
+        let missing = || AnalyseError::new(ReasonCode::ModelMissing).with("model", model_id);
+        let damaged = || AnalyseError::new(ReasonCode::ModelDamaged).with("model", model_id);
         let variant = model.variant_for(engine.id()).ok_or_else(missing)?;
+        let model = model.as_in(variant);
         let decoder = match &model.decoder {
             Decoder::Ssd(ssd) => BoxDecoder::Ssd(Ssd::new(ssd, model.inputs[0].size().0).ok_or_else(damaged)?),
             Decoder::Blazeface(face) => BoxDecoder::Blazeface(face.clone()),
         };
-        let session = engine.load(&verify(models, model, variant)?, options)?;
+        let session = engine.load(&verify(models, &model, variant)?, options)?;
         Ok(Self {
-            model: model.clone(),
+            model,
             model_sha256: variant.sha256,
             session,
             decoder,
             engine_version: engine.version(),
             options,
+            outputs: Vec::new(),
         })
     }
 
@@ -81,10 +86,10 @@ impl Detector {
         let started = now_ms();
         let tensor = tensor::pack(resizer, pixels, header.orientation, input, &placement)?;
         let packed = now_ms();
-        let outputs = self.session.run(&[tensor])?;
+        self.session.run_into(&[tensor], &mut self.outputs)?;
         let ran = now_ms();
-        check_outputs(&self.model, &outputs)?;
-        let boxes = self.boxes(&outputs, &placement);
+        check_outputs(&self.model, &self.outputs)?;
+        let boxes = self.boxes(&self.outputs, &placement);
         let ms = StageMs { decode: decode_ms, pack: packed - started, run: ran - packed, post: now_ms() - ran };
         Ok(Finding {
             task: self.model.task,

@@ -35,13 +35,25 @@ fn no_host_and_no_path_of_a_machine() {
 }
 
 /// The rooms of the programs' words: the reference server's, the bench's, xtask's. The command line writes to its handles.
-const PRINTING: &[&str] =
-    &["tests/server/src/print.rs", "tests/bench/src/answer.rs", "tests/flips/src/main.rs", "xtask/src/terminal.rs"];
+const PRINTING: &[&str] = &[
+    "tests/server/src/print.rs",
+    "tests/bench/src/answer.rs",
+    "tests/flips/src/main.rs",
+    "xtask/src/terminal.rs",
+    INSTRUMENT,
+];
+
+/// What `cargo xtask models check` runs: it measures, and answers on its standard output.
+const INSTRUMENT: &str = "core/inference/examples/check_models.rs";
 
 /// Calls that have one room: (call, rooms, why).
 const ROOMS: &[(&str, &[&str], &str)] = &[
     ("SystemTime::now", &["core/sdk/src/platform.rs", "tests/", "bindings/cli/", "xtask/"], "time is an argument"),
-    ("Instant::now", &["core/sdk/src/platform.rs", "tests/", "bindings/cli/", "xtask/"], "time is an argument"),
+    (
+        "Instant::now",
+        &["core/sdk/src/platform.rs", "tests/", "bindings/cli/", "xtask/", INSTRUMENT],
+        "time is an argument",
+    ),
     ("getrandom::fill", &["core/sdk/src/platform.rs", "tests/", "bindings/cli/"], "chance is an argument"),
     ("SystemRandom::new", &["core/seal/src/software_signer.rs", "core/cipher/src/", "tests/"], "chance is an argument"),
     ("print!(", PRINTING, "printing has one room in each program"),

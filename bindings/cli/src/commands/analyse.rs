@@ -9,7 +9,7 @@ pub(crate) struct Arguments {
     /// Only this model; every model of the manifest otherwise
     #[arg(long, value_name = "ID")]
     model: Option<String>,
-    /// Only this engine
+    /// Only this engine: ort, tflite
     #[arg(long, value_name = "ENGINE")]
     engine: Option<String>,
     /// Where it should run

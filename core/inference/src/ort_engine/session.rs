@@ -1,21 +1,14 @@
 //! One loaded model in ONNX Runtime.
 
 use super::device_type;
+use crate::bounds::{OUTPUTS_MAX, THREADS_MAX, VALUES_MAX};
 use ort::{
     environment::Environment,
     session::{Session as Inner, SessionInputValue, builder::SessionBuilder},
     value::TensorRef,
 };
-use snaptrak_domain::engine::{Accelerator, EngineError, LoadOptions, ModelFile, Session, Tensor};
+use snaptrak_domain::engine::{Accelerator, EngineError, LoadOptions, ModelFile, Placement, Session, Tensor};
 use std::borrow::Cow;
-
-/// Threads of one session at most: more than this a phone does not have in fast cores.
-const THREADS_MAX: usize = 8;
-
-/// Outputs of one model at most, and values in one of them: a hostile model must not fill the memory with its answers.
-const OUTPUTS_MAX: usize = 64;
-/// 256 MiB of floats.
-const OUTPUT_VALUES_MAX: usize = 1 << 26;
 
 /// A model in ONNX Runtime, on exactly one kind of device.
 pub(super) struct OrtSession {
@@ -54,8 +47,8 @@ impl OrtSession {
         for (name, value) in outputs.iter() {
             let extracted = value.try_extract_tensor::<f32>();
             let (shape, data) = extracted.map_err(|error| format!("the output `{name}`: {error}"))?;
-            if data.len() > OUTPUT_VALUES_MAX {
-                return Err(format!("the output `{name}` holds more than {OUTPUT_VALUES_MAX} values"));
+            if data.len() > VALUES_MAX {
+                return Err(format!("the output `{name}` holds more than {VALUES_MAX} values"));
             }
             // A size below zero cannot be in an answer; it would fail the contract's check.
             let shape = shape.iter().map(|size| usize::try_from(*size).unwrap_or(0)).collect();
@@ -103,5 +96,10 @@ impl Session for OrtSession {
 
     fn accelerator_ran(&self) -> Accelerator {
         self.accelerator
+    }
+
+    /// A session is given the devices of one kind only and never the processor to fall back to, so what loads is there.
+    fn placement(&self) -> Placement {
+        Placement::Whole
     }
 }

@@ -12,6 +12,18 @@ pub enum Decoder {
     Blazeface(BlazefaceDecoder),
 }
 
+impl Decoder {
+    /// Every name of an output in it.
+    pub(super) fn names_mut(&mut self) -> Vec<&mut String> {
+        match self {
+            Self::Ssd(ssd) => vec![&mut ssd.boxes, &mut ssd.scores],
+            Self::Blazeface(face) => {
+                face.layers.iter_mut().flat_map(|layer| [&mut layer.scores, &mut layer.boxes]).collect()
+            }
+        }
+    }
+}
+
 /// What turns a logit into a score.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -94,8 +106,18 @@ pub struct AnchorShape {
 pub struct BlazefaceDecoder {
     /// From logit to score.
     pub activation: Activation,
-    /// The grids of anchors.
+    /// The grids of anchors. Those that name the same outputs follow one another there.
     pub layers: Vec<BlazefaceLayer>,
+}
+
+impl BlazefaceDecoder {
+    /// For each layer, the row of its outputs at which it begins, in a picture with sides of `side` pixels.
+    pub fn first_rows(&self, side: u32) -> Vec<usize> {
+        let before =
+            |index: usize| self.layers[..index].iter().filter(move |layer| layer.scores == self.layers[index].scores);
+        let rows = |index| before(index).fold(0_usize, |rows, layer| rows.saturating_add(layer.anchors(side)));
+        (0..self.layers.len()).map(rows).collect()
+    }
 }
 
 /// One grid of anchors with its two outputs.
@@ -105,8 +127,16 @@ pub struct BlazefaceLayer {
     pub stride: u32,
     /// Anchors in a cell, all of the same place.
     pub anchors_per_cell: u32,
-    /// Output with the logits, `[1, anchors, 1]`.
+    /// Output with the logits, `[1, anchors, 1]`; several layers may share it.
     pub scores: String,
-    /// Output with centre, size and six points, `[1, anchors, 16]`.
+    /// Output with centre, size and six points, `[1, anchors, 16]`; shared by those that share the logits.
     pub boxes: String,
+}
+
+impl BlazefaceLayer {
+    /// Anchors of this layer in a picture with sides of `side` pixels.
+    pub fn anchors(&self, side: u32) -> usize {
+        let cells = side.div_ceil(self.stride) as usize;
+        cells.saturating_mul(cells).saturating_mul(self.anchors_per_cell as usize)
+    }
 }

@@ -3,7 +3,7 @@
 use super::decoder::Decoder;
 use serde::Deserialize;
 use snaptrak_domain::{Sha256Digest, Task};
-use std::{fs::File, io::Read as _, path::Path};
+use std::{collections::BTreeMap, fs::File, io::Read as _, path::Path};
 
 /// The one schema that this build reads.
 pub const MANIFEST_SCHEMA: &str = "snaptrak.models/1";
@@ -220,8 +220,8 @@ pub struct NmsRule {
     pub per_class: bool,
 }
 
-/// One file of a model.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+/// One file of a model, with what is otherwise in it than the model's entry says.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Variant {
     /// The engine that reads it ([`snaptrak_domain::engine::Engine::id`]).
     pub engine: String,
@@ -233,6 +233,15 @@ pub struct Variant {
     pub bytes: u64,
     /// Its digest.
     pub sha256: Sha256Digest,
+    /// What this file calls the tensors of the entry, where that is something else.
+    #[serde(default)]
+    pub names: BTreeMap<String, String>,
+    /// Output tensors, where the file cuts them otherwise; then there is a decoder for them, too.
+    #[serde(default)]
+    pub outputs: Option<Vec<OutputContract>>,
+    /// How those outputs become boxes.
+    #[serde(default)]
+    pub decoder: Option<Decoder>,
 }
 
 /// How far engines, builds and machines may differ and still agree.
@@ -293,5 +302,24 @@ impl ModelEntry {
     /// The first file that `engine` reads.
     pub fn variant_for(&self, engine: &str) -> Option<&Variant> {
         self.variants.iter().find(|variant| variant.engine == engine)
+    }
+
+    /// The entry as it holds for this file: its names of the tensors, its outputs, its decoder.
+    pub fn as_in(&self, variant: &Variant) -> Self {
+        let mut entry = self.clone();
+        if let Some(outputs) = &variant.outputs {
+            entry.outputs.clone_from(outputs);
+        }
+        if let Some(decoder) = &variant.decoder {
+            entry.decoder = decoder.clone();
+        }
+        let inputs = entry.inputs.iter_mut().map(|input| &mut input.name);
+        let outputs = entry.outputs.iter_mut().map(|output| &mut output.name);
+        for name in inputs.chain(outputs).chain(entry.decoder.names_mut()) {
+            if let Some(other) = variant.names.get(name) {
+                name.clone_from(other);
+            }
+        }
+        entry
     }
 }

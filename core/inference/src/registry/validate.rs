@@ -1,6 +1,6 @@
 //! What a manifest may say. Everything that later code relies on is checked here, once.
 
-use super::decoder::{Decoder, SsdDecoder};
+use super::decoder::{BlazefaceLayer, Decoder, SsdDecoder};
 use super::manifest::{InputContract, Manifest, ManifestError, ModelEntry, OutputContract, Resize, Variant};
 use std::collections::BTreeSet;
 
@@ -45,8 +45,8 @@ fn check_model(model: &ModelEntry) -> Check {
     check(!model.labels.is_empty(), "there are no labels")?;
     check(model.labels.iter().all(|label| label.chars().count() <= LABEL_CHARACTERS_MAX), "a label is too long")?;
     check(!model.variants.is_empty(), "there are no files")?;
-    model.variants.iter().try_for_each(check_variant)?;
-    check_decoder(model)
+    check_decoder(model)?;
+    model.variants.iter().try_for_each(|variant| check_variant(model, variant))
 }
 
 fn check_input(input: &InputContract) -> Check {
@@ -71,9 +71,18 @@ fn check_output(output: &OutputContract) -> Check {
     check(tensor_fits(&output.shape), "an output is too large or empty")
 }
 
-fn check_variant(variant: &Variant) -> Check {
+fn check_variant(model: &ModelEntry, variant: &Variant) -> Check {
     check(is_plain_name(&variant.file), "a file's name is not a plain name inside the folder")?;
-    check(variant.bytes > 0, "a file has no bytes")
+    check(variant.bytes > 0, "a file has no bytes")?;
+    check(variant.outputs.is_some() == variant.decoder.is_some(), "a file has outputs of its own without a decoder")?;
+    let outputs = variant.outputs.as_ref().unwrap_or(&model.outputs);
+    let is_tensor = |name: &String| {
+        model.inputs.iter().any(|input| input.name == *name) || outputs.iter().any(|output| output.name == *name)
+    };
+    check(variant.names.keys().all(is_tensor), "a file renames a tensor that is not there")?;
+    let entry = model.as_in(variant);
+    entry.outputs.iter().try_for_each(check_output)?;
+    check_decoder(&entry)
 }
 
 fn check_decoder(model: &ModelEntry) -> Check {
@@ -93,12 +102,15 @@ fn check_decoder(model: &ModelEntry) -> Check {
             let side = model.inputs[0].size().0;
             check(model.labels.len() == 1, "a face model has one label")?;
             check(!face.layers.is_empty(), "there are no layers")?;
+            let is_empty = |layer: &BlazefaceLayer| layer.stride == 0 || layer.anchors_per_cell == 0;
+            check(!face.layers.iter().any(is_empty), "a layer is empty")?;
             face.layers.iter().try_for_each(|layer| {
-                check(layer.stride > 0 && layer.anchors_per_cell > 0, "a layer is empty")?;
-                let cells = side.div_ceil(layer.stride) as usize;
-                let anchors = cells.saturating_mul(cells).saturating_mul(layer.anchors_per_cell as usize);
-                check(shape_of(&layer.scores) == Some(&[1, anchors, 1]), "a layer's scores do not fit its anchors")?;
-                check(shape_of(&layer.boxes) == Some(&[1, anchors, 16]), "a layer's boxes do not fit its anchors")
+                let sharing = face.layers.iter().filter(|other| other.scores == layer.scores);
+                let rows = sharing.fold(0_usize, |rows, other| rows.saturating_add(other.anchors(side)));
+                check(shape_of(&layer.scores) == Some(&[1, rows, 1]), "a layer's scores do not fit its anchors")?;
+                check(shape_of(&layer.boxes) == Some(&[1, rows, 16]), "a layer's boxes do not fit its anchors")?;
+                let torn = |other: &BlazefaceLayer| (other.scores == layer.scores) != (other.boxes == layer.boxes);
+                check(!face.layers.iter().any(torn), "layers share scores without boxes")
             })
         }
     }

@@ -1,8 +1,11 @@
 //! Where the fetched library and models are.
 #![allow(clippy::unwrap_used, clippy::panic, dead_code, unreachable_pub)]
 
-use snaptrak_domain::engine::{Accelerator, LoadOptions};
-use snaptrak_inference::{Manifest, OrtEngine};
+use snaptrak_domain::engine::{Accelerator, Engine, LoadOptions, ModelFile, Tensor};
+use snaptrak_inference::registry::Decoder;
+use snaptrak_inference::{
+    Manifest, ModelEntry, NpuOption, NpuPlugin, OrtEngine, TfliteEngine, TfliteLibraries, verify,
+};
 use std::path::{Path, PathBuf};
 
 pub const CPU: LoadOptions = LoadOptions { accelerator: Accelerator::Cpu, threads: 2 };
@@ -33,4 +36,67 @@ pub fn manifest() -> Manifest {
 
 pub fn engine() -> OrtEngine {
     OrtEngine::open(&library()).unwrap()
+}
+
+fn fetched(file: &str) -> PathBuf {
+    let path = cache().join("runtime").join(file);
+    assert!(path.is_file(), "there is no {}: run `cargo xtask models` first", path.display());
+    path
+}
+
+pub fn litert_library() -> PathBuf {
+    fetched("litert/libLiteRt.so")
+}
+
+pub fn classic_library() -> PathBuf {
+    fetched("tensorflow-lite/libtensorflowlite_c.so")
+}
+
+/// Both libraries that run TFLite models.
+pub fn tflite_engines() -> [TfliteEngine; 2] {
+    [litert_library(), classic_library()].map(|library| TfliteEngine::open(&library).unwrap())
+}
+
+/// The model as it is for `engine`, and its verified file.
+pub fn model_for(engine: &dyn Engine, model: &ModelEntry) -> (ModelEntry, ModelFile) {
+    let variant = model.variant_for(engine.id()).unwrap();
+    (model.as_in(variant), verify(&models(), model, variant).unwrap())
+}
+
+/// A slow wave for a model's input: neither constant nor noise.
+pub fn wave(model: &ModelEntry) -> Tensor {
+    let contract = &model.inputs[0];
+    let values: usize = contract.shape.iter().product();
+    let data = (0..values).map(|index| ((index % 997) as f32 / 498.5) - 1.0).collect();
+    Tensor { name: contract.name.clone(), shape: contract.shape.clone(), data }
+}
+
+/// The largest difference between two models' values: boxes and scores each as one row of numbers, however they are cut.
+pub fn largest_difference(a: (&ModelEntry, &[Tensor]), b: (&ModelEntry, &[Tensor])) -> f32 {
+    let (a, b) = (in_rows(a.0, a.1), in_rows(b.0, b.1));
+    assert_eq!((a[0].len(), a[1].len()), (b[0].len(), b[1].len()));
+    let pairs = a.iter().flatten().zip(b.iter().flatten());
+    pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+}
+
+fn in_rows(model: &ModelEntry, outputs: &[Tensor]) -> [Vec<f32>; 2] {
+    let named = |name: &String| outputs.iter().find(|tensor| tensor.name == *name).unwrap().data.clone();
+    let (scores, boxes): (Vec<&String>, Vec<&String>) = match &model.decoder {
+        Decoder::Ssd(ssd) => (vec![&ssd.scores], vec![&ssd.boxes]),
+        Decoder::Blazeface(face) => face.layers.iter().map(|layer| (&layer.scores, &layer.boxes)).unzip(),
+    };
+    [scores, boxes].map(|mut names| {
+        names.dedup();
+        names.into_iter().flat_map(named).collect()
+    })
+}
+
+/// LiteRT with Intel's NPU libraries, told to run their graphs on the processor.
+pub fn with_npu() -> TfliteLibraries {
+    let library = litert_library();
+    let intel = library.parent().unwrap().join("intel");
+    let toml = "graph.0.graph_backend = 0\n";
+    let options = vec![NpuOption { identifier: "intel_openvino".into(), toml: toml.into() }];
+    let npu = NpuPlugin { compiler_folder: intel.join("compiler"), dispatch_folder: intel.join("dispatch"), options };
+    TfliteLibraries { npu: Some(npu), ..TfliteLibraries::new(library) }
 }

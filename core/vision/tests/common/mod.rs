@@ -1,7 +1,8 @@
 //! Where the fetched library, models and pictures are, and an analyser on them.
 #![allow(clippy::unwrap_used, clippy::panic, dead_code, unreachable_pub)]
 
-use snaptrak_inference::{Manifest, OrtEngine};
+use snaptrak_domain::engine::Engine;
+use snaptrak_inference::{Manifest, OrtEngine, TfliteEngine};
 use snaptrak_vision::{Analyser, AnalyserOptions, MonotonicMsFn};
 use std::{
     path::{Path, PathBuf},
@@ -41,6 +42,19 @@ pub fn ticking() -> MonotonicMsFn {
 }
 
 pub fn analyser() -> Analyser {
+    analyser_on(&engine())
+}
+
+pub fn analyser_on(engine: &dyn Engine) -> Analyser {
     let manifest = Manifest::load(&models()).unwrap();
-    Analyser::new(&engine(), &manifest, &models(), &AnalyserOptions::default(), ticking()).unwrap()
+    Analyser::new(engine, &manifest, &models(), &AnalyserOptions::default(), ticking()).unwrap()
+}
+
+/// The libraries that run TFLite models: LiteRT and TensorFlow Lite.
+pub fn tflite_engines() -> [TfliteEngine; 2] {
+    ["litert/libLiteRt.so", "tensorflow-lite/libtensorflowlite_c.so"].map(|file| {
+        let library = cache().join("runtime").join(file);
+        assert!(library.is_file(), "there is no {}: run `cargo xtask models` first", library.display());
+        TfliteEngine::open(&library).unwrap()
+    })
 }

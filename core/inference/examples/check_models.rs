@@ -1,0 +1,78 @@
+//! One path of `cargo xtask models check`: every model on one engine and accelerator, compared with ONNX Runtime on the
+//! processor.
+//!
+//!     check_models ort|litert|tensorflow-lite cpu|gpu|npu
+//!
+//! Prints a JSON object a line, for each model. The environment names the accelerator's device, so that every path has a
+//! process of its own.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a developer's instrument")]
+
+#[path = "../tests/common/mod.rs"]
+mod common;
+
+use common::{CPU, classic_library, largest_difference, manifest, model_for, wave, with_npu};
+use serde_json::json;
+use snaptrak_domain::engine::{Accelerator, Engine, LoadOptions};
+use snaptrak_inference::TfliteEngine;
+use std::time::Instant;
+
+/// Runs before those that are timed: pools start, caches fill, a GPU compiles.
+const WARM_RUNS: usize = 2;
+/// Timed runs, of which the median is said.
+const RUNS: usize = 5;
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [library, accelerator] = &arguments[..] else { panic!("two arguments: library, accelerator") };
+    let engine: Box<dyn Engine> = match library.as_str() {
+        "ort" => Box::new(common::engine()),
+        "litert" => Box::new(TfliteEngine::open_with(&with_npu()).unwrap()),
+        "tensorflow-lite" => Box::new(TfliteEngine::open(&classic_library()).unwrap()),
+        other => panic!("unknown library {other}"),
+    };
+    let asked = Accelerator::ALL.into_iter().find(|known| known.as_str() == accelerator).unwrap();
+    let reference = common::engine();
+    for model in &manifest().models {
+        let (of_reference, file) = model_for(&reference, model);
+        let wanted = reference.load(&file, CPU).unwrap().run(&[wave(&of_reference)]).unwrap();
+        let (of_engine, file) = model_for(engine.as_ref(), model);
+        let input = [wave(&of_engine)];
+        let started = now();
+        let mut session = match engine.load(&file, LoadOptions { accelerator: asked, ..CPU }) {
+            Ok(session) => session,
+            Err(error) => {
+                println!("{}", json!({"model": model.id, "engine": engine.version(), "error": error.to_string()}));
+                continue;
+            }
+        };
+        let load_ms = milliseconds(started);
+        let mut outputs = Vec::new();
+        for _ in 0..WARM_RUNS {
+            session.run_into(&input, &mut outputs).unwrap();
+        }
+        let mut run_ms: Vec<f64> = (0..RUNS)
+            .map(|_| {
+                let started = now();
+                session.run_into(&input, &mut outputs).unwrap();
+                milliseconds(started)
+            })
+            .collect();
+        run_ms.sort_by(f64::total_cmp);
+        let difference = largest_difference((&of_reference, &wanted), (&of_engine, &outputs));
+        let row = json!({
+            "model": model.id, "engine": engine.version(), "ran": session.accelerator_ran().as_str(),
+            "placed": session.placement().as_str(), "difference": difference, "load_ms": load_ms,
+            "run_ms": run_ms[RUNS / 2], "tolerance": model.tolerance.unwrap().tensor_abs,
+        });
+        println!("{row}");
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "an instrument measures")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+fn milliseconds(started: Instant) -> f64 {
+    started.elapsed().as_secs_f64() * 1000.0
+}
