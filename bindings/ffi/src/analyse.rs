@@ -1,6 +1,6 @@
 //! Understanding pictures on the device.
 
-use crate::{Cancellation, ProgressListener, SnapTrak, SnapTrakError, cancellation::Waiting, progress};
+use crate::{Accelerator, Cancellation, ProgressListener, SnapTrak, SnapTrakError, cancellation::Waiting, progress};
 use std::sync::Arc;
 
 /// What to run.
@@ -9,6 +9,12 @@ pub struct AnalyseOptions {
     /// Only this model; every model of the manifest otherwise.
     #[uniffi(default = None)]
     pub model: Option<String>,
+    /// Only this engine, `ort` or `tflite`; otherwise the first of these whose library is configured.
+    #[uniffi(default = None)]
+    pub engine: Option<String>,
+    /// Where it should run; the processor unless told otherwise. What this device does not offer is refused.
+    #[uniffi(default = None)]
+    pub accelerator: Option<Accelerator>,
     /// At most so many captures.
     #[uniffi(default = None)]
     pub limit: Option<u64>,
@@ -39,8 +45,9 @@ impl SnapTrak {
         progress: Option<Arc<dyn ProgressListener>>,
         cancellation: Option<Arc<Cancellation>>,
     ) -> Result<AnalyseReport, SnapTrakError> {
-        let AnalyseOptions { model, limit } = options.unwrap_or_default();
-        let options = snaptrak::AnalyseOptions { model, limit, ..snaptrak::AnalyseOptions::default() };
+        let AnalyseOptions { model, engine, accelerator, limit } = options.unwrap_or_default();
+        let accelerator = accelerator.unwrap_or(Accelerator::Cpu).into();
+        let options = snaptrak::AnalyseOptions { model, engine, accelerator, limit };
         let waiting = Waiting::for_call(cancellation);
         self.run_until(waiting, move |core, token| {
             Ok(core.analyse_until(&options, &progress::Adapted::new(progress), token)?.into())

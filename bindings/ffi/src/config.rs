@@ -8,9 +8,12 @@ pub struct Config {
     /// Folder with `manifest.json` and the models that it names; without it nothing is analysed.
     #[uniffi(default = None)]
     pub models: Option<String>,
-    /// The ONNX Runtime library; without it nothing is analysed.
+    /// The ONNX Runtime library; without it and `tflite_library` nothing is analysed.
     #[uniffi(default = None)]
     pub runtime_library: Option<String>,
+    /// The LiteRT library (2.3), or one with TensorFlow Lite's C API (2.x).
+    #[uniffi(default = None)]
+    pub tflite_library: Option<String>,
     /// Certificates that are trusted besides the platform's, PEM.
     #[uniffi(default = None)]
     pub trusted_roots_pem: Option<String>,
@@ -36,6 +39,7 @@ impl From<Config> for snaptrak::Config {
         Self {
             models: config.models.map(Into::into),
             runtime_library: config.runtime_library.map(Into::into),
+            tflite_library: config.tflite_library.map(Into::into),
             trusted_roots_pem: config.trusted_roots_pem.unwrap_or_default().into_bytes(),
             threads: config.threads as usize,
             device_name: config.device_name,

@@ -42,7 +42,7 @@ pub use record::{PieceDone, RecordOptions, Recorded, Recording};
 pub use recover::{RecoverReport, Unreadable, quarantine_and_recover, recover};
 pub use signer::{Signer, SignerFailure};
 pub use snaptrak::{RotateKeys, SnapTrak};
-pub use states::{AssetState, EventKind, Kind, Rendition, StepState};
+pub use states::{Accelerator, AssetState, EventKind, Kind, Rendition, StepState};
 pub use sync::{Budget, SyncReport};
 pub use verify::{VerifyFailure, VerifyReport};
 pub use version::{library_version, require_version};

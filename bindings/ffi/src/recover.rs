@@ -132,6 +132,7 @@ mod tests {
             store: store.to_owned(),
             models: None,
             runtime_library: None,
+            tflite_library: None,
             trusted_roots_pem: None,
             threads: 1,
             device_name: "device".to_owned(),

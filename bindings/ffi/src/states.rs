@@ -85,6 +85,15 @@ mirrored! {
         /// Taken back.
         Cancelled,
     }
+    /// Where a model may run.
+    Accelerator {
+        /// The processor.
+        Cpu,
+        /// A GPU.
+        Gpu,
+        /// A neural processor.
+        Npu,
+    }
     /// Where a step stands.
     StepState {
         /// To be done.

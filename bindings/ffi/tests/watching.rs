@@ -28,6 +28,7 @@ fn config(store: &tempfile::TempDir) -> Config {
         store: store.path().join("store").display().to_string(),
         models: None,
         runtime_library: None,
+        tflite_library: None,
         trusted_roots_pem: None,
         threads: 1,
         device_name: "device".to_owned(),
