@@ -5,6 +5,7 @@
 
 mod decoder;
 mod manifest;
+mod rollout;
 mod validate;
 mod verify;
 
@@ -15,4 +16,5 @@ pub use manifest::{
     ColourOrder, DataType, InputContract, Layout, MANIFEST_SCHEMA, Manifest, ManifestError, ModelEntry, NmsRule,
     Normalisation, OutputContract, Resize, ResizeFilter, Thresholds, Tolerance, Variant,
 };
+pub use rollout::{SHARE_ALL, is_in_share, parse_for_device};
 pub use verify::{VerifyError, verify};
