@@ -4,6 +4,8 @@
 //! folder) and `.cache/runtime`. Knows of a model only where its file comes from and what it must be; tensors and decoders
 //! are the inference crate's business. Everything is pinned in `models/manifest.json` and `models/runtime.json`.
 
+mod sign;
+
 use std::env::consts::{ARCH, OS};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -26,12 +28,16 @@ pub(crate) struct Command {
     action: Option<Action>,
 }
 
-#[derive(Clone, Copy, Subcommand)]
+#[derive(Subcommand)]
 enum Action {
     /// Fetch and derive what is missing (the default)
     Fetch,
     /// Say what there is and whether it is in the cache
     List,
+    /// Make a key that signs manifests of models, for development
+    Key(sign::Key),
+    /// Sign a manifest of models, so that an organisation's devices accept it
+    Sign(sign::Sign),
 }
 
 /// Of `models/manifest.json`, what fetching needs.
@@ -79,13 +85,15 @@ struct Build {
 
 /// Runs the command.
 pub(crate) fn run(command: &Command, cache: &Cache) -> Result<()> {
-    match command.action.unwrap_or(Action::Fetch) {
+    match command.action.as_ref().unwrap_or(&Action::Fetch) {
         Action::Fetch => {
             ensure(cache)?;
             terminal::progress(&format!("the runtime and the models are in {}", cache.path("").display()));
             Ok(())
         }
         Action::List => list(cache),
+        Action::Key(arguments) => sign::make_key(arguments),
+        Action::Sign(arguments) => sign::sign(arguments),
     }
 }
 
