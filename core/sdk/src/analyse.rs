@@ -14,7 +14,7 @@ use snaptrak_domain::{
     queue_store::{AttemptEnd, QueueStore, ReadyStep},
     reason::{Reason, ReasonCode},
 };
-use snaptrak_inference::{Manifest, OrtEngine};
+use snaptrak_inference::OrtEngine;
 use snaptrak_store::{Analysis, StoreError};
 use snaptrak_vision::{Analyser, AnalyserOptions};
 use std::{collections::BTreeSet, sync::Arc};
@@ -172,17 +172,15 @@ impl SnapTrak {
         let missing = |code, what: &str| Error::new(code, format!("no {what} was configured"));
         let library =
             config.runtime_library.as_deref().ok_or_else(|| missing(ErrorCode::EngineMissing, "inference library"))?;
-        let models = config.models.as_deref().ok_or_else(|| missing(ErrorCode::ModelMissing, "models folder"))?;
+        let in_use = self.models_in_use()?;
         let engine =
             OrtEngine::open(library).map_err(|error| Error::new(ErrorCode::EngineMissing, error.to_string()))?;
-        let manifest =
-            Manifest::load(models).map_err(|error| Error::new(ErrorCode::ModelMissing, error.to_string()))?;
         let options = AnalyserOptions {
             models: options.model.clone().map(|model| vec![model]),
             accelerator: options.accelerator,
             threads: config.threads,
         };
-        Analyser::new(&engine, &manifest, models, &options, Arc::new(stopwatch_ms))
+        Analyser::new(&engine, &in_use.manifest, &in_use.folder, &options, Arc::new(stopwatch_ms))
             .map_err(|error| Error::from_reason(&error.reason))
     }
 }

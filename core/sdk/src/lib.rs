@@ -13,6 +13,7 @@ mod fetch;
 mod from_store;
 mod from_sync;
 mod look;
+mod models;
 mod platform;
 mod progress;
 mod purge;
@@ -35,6 +36,10 @@ pub use error::{Cause, Error, ErrorCode};
 pub use export_key::{ExportedKey, ExportedPiece};
 pub use fetch::FetchReport;
 pub use look::PictureFormat;
+pub use models::{
+    ActivateModels, ModelInUse, ModelsActivated, ModelsReport, ModelsVerified, ModelsVersion, PinnedTrust,
+    VerifiedModels,
+};
 pub use platform::{Platform, SystemClock, SystemRandom};
 pub use progress::{Phase, Progress, ProgressEvent, Quiet};
 pub use purge::{KeptCapture, PurgeOptions, PurgeReport};

@@ -66,6 +66,24 @@ pub enum SignedModelsError {
     },
 }
 
+impl SignedModelsError {
+    /// What to do about it, for a developer.
+    #[must_use]
+    pub fn next(&self) -> &'static str {
+        match self {
+            Self::UnknownKey { .. } => {
+                "fetch the organisation's newest trust bundle, or have the manifest signed by a key of its role for models"
+            }
+            Self::RevokedKey { .. } => "have the manifest signed by a key that is not revoked",
+            Self::BadSignature | Self::Malformed { .. } => "fetch the signed manifest again: it was changed on its way",
+            Self::WrongOrganisation => "check where the manifest was fetched from",
+            Self::VersionRollback { .. } => "publish the manifest under a greater version",
+            Self::Expired => "have the manifest signed anew, under a greater version",
+            Self::Newer { .. } => "update the app",
+        }
+    }
+}
+
 /// What is signed with a manifest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ModelsClaims {

@@ -233,6 +233,19 @@ impl Registry {
         }
     }
 
+    /// Whether the packaged models are whole, file by file.
+    pub fn verify_packaged(&self) -> Result<(), RegistryError> {
+        let folder = self.options.packaged.as_deref().ok_or(RegistryError::NoModels)?;
+        let manifest = Manifest::read_bytes(folder)?;
+        let candidate = Candidate::read(&manifest, self.options.device_id, &self.options.engines)?;
+        Ok(candidate.verify(folder)?)
+    }
+
+    /// Whether a version's manifest is these bytes.
+    pub fn manifest_is(&self, version: u64, bytes: &[u8]) -> bool {
+        Manifest::read_bytes(&self.version_folder(version)).is_ok_and(|found| found == bytes)
+    }
+
     /// The envelope of a version, for whoever checks signatures.
     pub fn signed(&self, version: u64) -> Result<Vec<u8>, RegistryError> {
         fs::read(self.version_folder(version).join(SIGNED_FILE)).map_err(RegistryError::io("read a signed manifest"))
