@@ -41,7 +41,7 @@ struct Arguments {
 enum Command {
     /// Check, and on Debian install, the system packages that the build needs
     Prerequisites,
-    /// Fetch the inference runtime and the models into the cache, or list them
+    /// Fetch the inference runtime and the models into the cache, list them, or sign a manifest
     Models(models::Command),
     /// Fetch the sample pictures and the malformed files into the cache, or list them
     Pictures(pictures::Command),

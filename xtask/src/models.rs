@@ -6,6 +6,7 @@
 
 mod check;
 pub(crate) mod devices;
+mod sign;
 
 use std::env::consts::{ARCH, OS};
 use std::fs;
@@ -33,7 +34,7 @@ pub(crate) struct Command {
     action: Option<Action>,
 }
 
-#[derive(Clone, Copy, Subcommand)]
+#[derive(Subcommand)]
 enum Action {
     /// Fetch and derive what is missing (the default)
     Fetch,
@@ -43,6 +44,10 @@ enum Action {
     Devices,
     /// Run every model on every engine and accelerator that can be had here, and say how far their answers differ
     Check,
+    /// Make a key that signs manifests of models, for development
+    Key(sign::Key),
+    /// Sign a manifest of models, so that an organisation's devices accept it
+    Sign(sign::Sign),
 }
 
 /// Of `models/manifest.json`, what fetching needs.
@@ -103,7 +108,7 @@ struct Build {
 
 /// Runs the command.
 pub(crate) fn run(command: &Command, cache: &Cache) -> Result<()> {
-    match command.action.unwrap_or(Action::Fetch) {
+    match command.action.as_ref().unwrap_or(&Action::Fetch) {
         Action::Fetch => {
             ensure(cache)?;
             terminal::progress(&format!("the runtimes and the models are in {}", cache.path("").display()));
@@ -116,6 +121,8 @@ pub(crate) fn run(command: &Command, cache: &Cache) -> Result<()> {
             terminal::progress(&format!("the devices are in {}", cache.path(devices::FOLDER).display()));
             Ok(())
         }
+        Action::Key(arguments) => sign::make_key(arguments),
+        Action::Sign(arguments) => sign::sign(arguments),
     }
 }
 

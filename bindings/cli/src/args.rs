@@ -56,6 +56,8 @@ pub(crate) enum Command {
     Why(commands::why::Arguments),
     /// Understand what waits for analysis
     Analyse(commands::analyse::Arguments),
+    /// Say which models are in use, check them, and use the organisation's newer ones
+    Models(commands::models::Arguments),
     /// Bring what waits to the server, and fetch its receipts
     Sync(commands::sync::Arguments),
     /// Remove bytes that the server signed for, to make room
@@ -98,6 +100,7 @@ impl Arguments {
             | Command::Status
             | Command::Why(_)
             | Command::Analyse(_)
+            | Command::Models(_)
             | Command::Sync(_)
             | Command::Purge(_)
             | Command::Pin(_)

@@ -94,6 +94,7 @@ impl Exit {
             | C::EngineMissing
             | C::ModelMissing
             | C::ModelDamaged
+            | C::ModelsRefused
             | C::NotAPicture
             | C::Internal => Self::Other,
         }

@@ -2,7 +2,7 @@
 //! out of the same decoding; those of what was not analysed are made afterwards, and without any engine if there is none.
 
 use crate::{
-    Error, ErrorCode, SnapTrak,
+    Error, SnapTrak,
     calls::Call,
     engine,
     platform::stopwatch_ms,
@@ -15,7 +15,6 @@ use snaptrak_domain::{
     queue_store::{AttemptEnd, QueueStore, ReadyStep},
     reason::{Reason, ReasonCode},
 };
-use snaptrak_inference::Manifest;
 use snaptrak_store::{Analysis, StoreError};
 use snaptrak_vision::{Analyser, AnalyserOptions};
 use std::{collections::BTreeSet, sync::Arc};
@@ -168,16 +167,13 @@ impl SnapTrak {
     fn analyser(&self, options: &AnalyseOptions) -> Result<Analyser, Error> {
         let config = &self.inner.config;
         let engine = engine::open(config, options.engine.as_deref())?;
-        let no_models = || Error::new(ErrorCode::ModelMissing, "no models folder was configured");
-        let models = config.models.as_deref().ok_or_else(no_models)?;
-        let manifest =
-            Manifest::load(models).map_err(|error| Error::new(ErrorCode::ModelMissing, error.to_string()))?;
+        let in_use = self.models_in_use()?;
         let options = AnalyserOptions {
             models: options.model.clone().map(|model| vec![model]),
             accelerator: options.accelerator,
             threads: config.threads,
         };
-        Analyser::new(engine.as_ref(), &manifest, models, &options, Arc::new(stopwatch_ms))
+        Analyser::new(engine.as_ref(), &in_use.manifest, &in_use.folder, &options, Arc::new(stopwatch_ms))
             .map_err(|error| Error::from_reason(&error.reason))
     }
 }

@@ -20,7 +20,8 @@ const DEVICE_NAME_CHARACTERS_MAX: usize = 100;
 pub struct Config {
     /// Folder of the store.
     pub store: PathBuf,
-    /// Folder with `manifest.json` and the models that it names.
+    /// Folder with `manifest.json` and the models that it names: in use until others are activated, and whenever none of those
+    /// is whole.
     pub models: Option<PathBuf>,
     /// The ONNX Runtime library.
     pub runtime_library: Option<PathBuf>,

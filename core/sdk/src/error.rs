@@ -106,6 +106,8 @@ error_codes! {
     ModelMissing = "model_missing";
     /// The model is not what its manifest says.
     ModelDamaged = "model_damaged";
+    /// A manifest of models is not one that this device accepts from its organisation.
+    ModelsRefused = "models_refused";
     /// The capture is no picture that can be shown.
     NotAPicture = "not_a_picture";
     /// Somebody ended it.
@@ -179,6 +181,7 @@ impl Error {
             | C::TooLarge
             | C::EngineMissing
             | C::ModelMissing
+            | C::ModelsRefused
             | C::NotAPicture
             | C::Cancelled => Self::Refused(cause),
             C::KeysLost
@@ -266,6 +269,9 @@ impl Error {
             C::EngineMissing => "install the inference library (cargo xtask models) or say where it is",
             C::ModelMissing => "fetch the models (cargo xtask models) or say where they are",
             C::ModelDamaged => "fetch the models again (cargo xtask models)",
+            C::ModelsRefused => {
+                "go on with the models in use; the organisation has to sign a manifest that this device accepts"
+            }
             C::NotAPicture => "only pictures can be shown this way; use view for the original bytes",
             C::Cancelled => "call again to go on",
             C::Internal => "report this with the log",

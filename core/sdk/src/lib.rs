@@ -14,6 +14,7 @@ mod fetch;
 mod from_store;
 mod from_sync;
 mod look;
+mod models;
 mod platform;
 mod progress;
 mod purge;
@@ -36,6 +37,10 @@ pub use error::{Cause, Error, ErrorCode};
 pub use export_key::{ExportedKey, ExportedPiece};
 pub use fetch::FetchReport;
 pub use look::PictureFormat;
+pub use models::{
+    ActivateModels, ModelInUse, ModelsActivated, ModelsReport, ModelsVerified, ModelsVersion, PinnedTrust,
+    VerifiedModels,
+};
 pub use platform::{Platform, SystemClock, SystemRandom};
 pub use progress::{Phase, Progress, ProgressEvent, Quiet};
 pub use purge::{KeptCapture, PurgeOptions, PurgeReport};

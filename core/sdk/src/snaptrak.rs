@@ -32,6 +32,8 @@ pub(crate) struct Inner {
     pub(crate) calls: Calls,
     pub(crate) recordings: Recordings,
     pub(crate) sync_client: Mutex<Option<Arc<SyncClient>>>,
+    /// Held while the folder of models is looked at or changed: a version on trial must not look like one that broke off.
+    pub(crate) models: Mutex<()>,
 }
 
 impl SnapTrak {
@@ -59,6 +61,7 @@ impl SnapTrak {
             calls: Calls::default(),
             recordings: Recordings::default(),
             sync_client: Mutex::new(None),
+            models: Mutex::new(()),
         };
         let instance = Self { inner: Arc::new(inner) };
         // Captures made from now on are wrapped for the organisation at once, if one is known.

@@ -2,7 +2,9 @@
 
 use snaptrak_domain::RandomError;
 
-use crate::{EnvelopeError, KeysetError, PieceError, ReceiptError, RecipientKeyError, TrustError, WrapError};
+use crate::{
+    EnvelopeError, KeysetError, PieceError, ReceiptError, RecipientKeyError, SignedModelsError, TrustError, WrapError,
+};
 
 /// Any failure of this crate.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +30,9 @@ pub enum Error {
     /// A trust bundle.
     #[error(transparent)]
     Trust(#[from] TrustError),
+    /// A signed manifest of models.
+    #[error(transparent)]
+    SignedModels(#[from] SignedModelsError),
     /// A keyset.
     #[error(transparent)]
     Keyset(#[from] KeysetError),

@@ -14,6 +14,7 @@ pub mod keyset;
 pub mod piece;
 pub mod receipt;
 pub mod recipient_key;
+pub mod signed_models;
 pub mod software_signer;
 pub mod trust;
 pub mod trust_body;
@@ -35,7 +36,10 @@ pub use keyset::{KeyRole, Keyset, KeysetError, KeysetFile, KeysetKey, KeysetKeyS
 pub use piece::{PieceAddress, PieceError, PieceOpener, PieceSealer, SealedPiece, SegmentSealer};
 pub use receipt::{FIRST_PREVIOUS, ReceiptClaims, ReceiptError, UntrustedReceipt, sign_receipt};
 pub use recipient_key::{KemAlgorithm, RecipientKeyError, RecipientPrivateKey, RecipientPublicKey, key_id, sha256};
+pub use signed_models::{AcceptedModels, ModelsClaims, SignedModelsError, accept_models, open_models, sign_models};
 pub use software_signer::SoftwareSigner;
-pub use trust::{AcceptedTrust, RootKey, TrustAnchor, TrustError, accept_trust_bundle, sign_trust_bundle};
+pub use trust::{
+    AcceptedTrust, AcceptedVersion, RootKey, TrustAnchor, TrustError, accept_trust_bundle, sign_trust_bundle,
+};
 pub use trust_body::{KeyState, RoleAlgorithm, RoleKey, RoleKeys, RootPublic, TrustBody};
 pub use wrap::{Recipient, RecipientRole, Wrap, WrapError};

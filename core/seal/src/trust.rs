@@ -62,7 +62,7 @@ pub enum TrustError {
     WrongOrganisation,
 }
 
-/// An organisation's root key.
+/// An organisation's root key. The keys of the role `models` are of the same kind.
 pub struct RootKey {
     pair: Ed25519KeyPair,
     seed: Zeroizing<[u8; ROOT_KEY_BYTES]>,
@@ -95,6 +95,11 @@ impl RootKey {
         let mut public = [0; ROOT_KEY_BYTES];
         public.copy_from_slice(self.pair.public_key().as_ref());
         public
+    }
+
+    /// Signs bytes that begin with a format's label.
+    pub(crate) fn sign(&self, labelled: &[u8]) -> Vec<u8> {
+        self.pair.sign(labelled).as_ref().to_vec()
     }
 
     /// SHA-256 of the raw public key: what `--trust-root`, MDM and QR codes carry.
@@ -130,10 +135,8 @@ pub fn sign_trust_bundle(body: &TrustBody, roots: &[&RootKey]) -> Result<String,
     body.check_rules()?;
     let bytes = serde_json::to_vec(body).expect("text, numbers and lists always serialize");
     let signed = [SIGNED_LABEL, &bytes].concat();
-    let signatures = roots
-        .iter()
-        .map(|root| Signature { key_id: root.fingerprint(), signature: root.pair.sign(&signed).as_ref().to_vec() })
-        .collect();
+    let signatures =
+        roots.iter().map(|root| Signature { key_id: root.fingerprint(), signature: root.sign(&signed) }).collect();
     let bundle = Bundle { format: FORMAT.to_owned(), body: bytes, signatures };
     Ok(serde_json::to_string(&bundle).expect("text and lists always serialize"))
 }

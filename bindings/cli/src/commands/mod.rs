@@ -10,6 +10,7 @@ pub(crate) mod export_key;
 pub(crate) mod fetch;
 pub(crate) mod init;
 pub(crate) mod list;
+pub(crate) mod models;
 pub(crate) mod note;
 pub(crate) mod pin;
 pub(crate) mod purge;
@@ -52,6 +53,7 @@ pub(crate) fn run(arguments: &Arguments, output: &Output) -> Result<Exit, Error>
         Command::Status => status::run(globals, output),
         Command::Why(arguments) => why::run(arguments, globals, output),
         Command::Analyse(arguments) => analyse::run(arguments, globals, output),
+        Command::Models(arguments) => models::run(arguments, globals, output),
         Command::Sync(arguments) => sync::run(arguments, globals, output),
         Command::Purge(arguments) => purge::run(arguments, globals, output),
         Command::Pin(arguments) => pin::run(true, arguments, globals, output),

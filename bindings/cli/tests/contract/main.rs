@@ -8,6 +8,7 @@ mod capture;
 mod failures;
 mod inspect;
 mod making_room;
+mod models;
 mod program;
 mod record;
 mod taking_out;

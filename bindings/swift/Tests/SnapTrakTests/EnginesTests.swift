@@ -7,9 +7,9 @@ final class EnginesTests: XCTestCase {
         guard Station.runtimeLibrary != nil else { return }
         let station = try Station()
         defer { station.remove() }
-        var config = station.config
-        config.runtimeLibrary = nil
-        config.tfliteLibrary = Repository.cache.appendingPathComponent("runtime/litert/libLiteRt.so").path
+        let config = Config(
+            store: station.config.store, models: station.config.models,
+            tfliteLibrary: Repository.cache.appendingPathComponent("runtime/litert/libLiteRt.so").path, ballastBytes: 0)
         let snaptrak = try await SnapTrak.openOrCreate(config, keyStore: station.keys)
         let captured = try await snaptrak.captureFile(path: station.photo())
         let refused = await refusal(try await snaptrak.analyse(options: AnalyseOptions(engine: "ort")))

@@ -258,6 +258,11 @@ pub struct Tolerance {
 impl Manifest {
     /// Reads `manifest.json` in `folder`.
     pub fn load(folder: &Path) -> Result<Self, ManifestError> {
+        Self::parse(&Self::read_bytes(folder)?)
+    }
+
+    /// The bytes of `manifest.json` in `folder`, not read yet for what they say.
+    pub(super) fn read_bytes(folder: &Path) -> Result<Vec<u8>, ManifestError> {
         let path = folder.join("manifest.json");
         let file = File::open(&path).map_err(|source| {
             if source.kind() == std::io::ErrorKind::NotFound {
@@ -269,7 +274,7 @@ impl Manifest {
         file.take(MANIFEST_BYTES_MAX + 1)
             .read_to_end(&mut bytes)
             .map_err(|source| ManifestError::Unreadable { source })?;
-        Self::parse(&bytes)
+        Ok(bytes)
     }
 
     /// Reads a manifest's bytes.

@@ -1,13 +1,27 @@
 //! The model registry: what models there are, and whether a file is the one that the manifest names.
 //!
-//! Owns the manifest's format and the check of digests. Refuses to know engines, pictures and where files come from. A
-//! manifest that it does not fully understand is an error, never a smaller list of models.
+//! Owns the manifest's format, the check of digests, and the folder of versions on this device with its rule of activation.
+//! Refuses to know engines, pictures, signatures and where files come from. A manifest that it does not fully understand is
+//! an error, never a smaller list of models.
 
+mod activation;
+mod candidate;
 mod decoder;
+mod disk;
+mod golden;
 mod manifest;
+mod rollout;
+mod self_test;
+mod state;
 mod validate;
 mod verify;
+mod versions;
 
+#[cfg(test)]
+mod activation_tests;
+
+pub use activation::{Activated, InUse, Registry, RegistryError, RegistryOptions, Release, Source};
+pub use candidate::Candidate;
 pub use decoder::{
     Activation, AnchorShape, BlazefaceDecoder, BlazefaceLayer, BoxOrder, BoxScales, Decoder, SsdAnchors, SsdDecoder,
 };
@@ -15,4 +29,8 @@ pub use manifest::{
     ColourOrder, DataType, InputContract, Layout, MANIFEST_SCHEMA, Manifest, ManifestError, ModelEntry, NmsRule,
     Normalisation, OutputContract, Resize, ResizeFilter, Thresholds, Tolerance, Variant,
 };
+pub use rollout::{SHARE_ALL, is_in_share, parse_for_device};
+pub use self_test::{EngineSelfTest, SelfTest, SelfTestFailure};
+pub use state::{Accepted, Because, Refused};
 pub use verify::{VerifyError, verify};
+pub use versions::{QUOTA_BYTES, Version};

@@ -134,7 +134,7 @@ fn check_ssd_numbers(ssd: &SsdDecoder) -> Check {
 }
 
 /// A name that cannot leave its folder on any system: no separator, no parent, no drive, nothing hidden.
-fn is_plain_name(name: &str) -> bool {
+pub(super) fn is_plain_name(name: &str) -> bool {
     let allowed = |character: char| character.is_ascii_alphanumeric() || matches!(character, '.' | '_' | '-');
     !name.is_empty() && name.len() <= NAME_CHARACTERS_MAX && !name.starts_with('.') && name.chars().all(allowed)
 }

@@ -1,7 +1,7 @@
 //! Whether a model's file is the one that the manifest names. Done before any parser sees the file.
 
 use super::manifest::{ModelEntry, Variant};
-use snaptrak_domain::{Reason, ReasonCode, engine::ModelFile};
+use snaptrak_domain::{Reason, ReasonCode, Sha256Digest, engine::ModelFile};
 use std::{fs::File, io::Read as _, path::Path};
 
 /// Bytes read at once: large enough that the disk and not the calls decide.
@@ -57,18 +57,29 @@ impl VerifyError {
 
 /// Compares length and SHA-256 of `variant`'s file in `folder` with the manifest; the answer is ready for an engine.
 pub fn verify(folder: &Path, model: &ModelEntry, variant: &Variant) -> Result<ModelFile, VerifyError> {
-    let model_id = || model.id.clone();
-    let unreadable = |source| VerifyError::Unreadable { model_id: model_id(), source };
     let path = folder.join(&variant.file);
-    let mut file = File::open(&path).map_err(|source| {
+    check_file(&path, &model.id, variant.bytes, variant.sha256)?;
+    Ok(ModelFile { path, model_id: model.id.clone() })
+}
+
+/// Compares a file of the model with what it must be, the length before a byte is read.
+pub(super) fn check_file(
+    path: &Path,
+    model_id: &str,
+    wanted_bytes: u64,
+    wanted_sha256: Sha256Digest,
+) -> Result<(), VerifyError> {
+    let model_id = || model_id.to_owned();
+    let unreadable = |source| VerifyError::Unreadable { model_id: model_id(), source };
+    let mut file = File::open(path).map_err(|source| {
         if source.kind() == std::io::ErrorKind::NotFound {
             return VerifyError::Missing { model_id: model_id() };
         }
         unreadable(source)
     })?;
     let bytes = file.metadata().map_err(unreadable)?.len();
-    if bytes != variant.bytes {
-        return Err(VerifyError::WrongLength { model_id: model_id(), bytes, wanted_bytes: variant.bytes });
+    if bytes != wanted_bytes {
+        return Err(VerifyError::WrongLength { model_id: model_id(), bytes, wanted_bytes });
     }
     let mut digest = ring::digest::Context::new(&ring::digest::SHA256);
     let mut buffer = vec![0_u8; READ_BYTES];
@@ -79,9 +90,8 @@ pub fn verify(folder: &Path, model: &ModelEntry, variant: &Variant) -> Result<Mo
         }
         digest.update(&buffer[..count]);
     }
-    let digest = digest.finish();
-    if digest.as_ref() != variant.sha256.as_bytes() {
+    if digest.finish().as_ref() != wanted_sha256.as_bytes() {
         return Err(VerifyError::WrongDigest { model_id: model_id() });
     }
-    Ok(ModelFile { path, model_id: model_id() })
+    Ok(())
 }

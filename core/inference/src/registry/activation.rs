@@ -1,0 +1,348 @@
+//! Which models are in use on this device, and the one way in which that changes.
+//!
+//! Owns a folder: `VERSION/` with a signed manifest and its files for each version, `incoming/` while one is copied, and
+//! `active.json`. Refuses to know signatures (a [`Release`] was accepted before it comes here), engines (the self-test is an
+//! argument) and where files come from. Starts without a network; where nothing was activated, or nothing that was is whole any
+//! more, the models that were packaged with the app are in use.
+//!
+//! Order: copy into `incoming/`, sync, verify, rename to `VERSION/`, sync; record the trial; self-test; record the
+//! confirmation. Until the last step the version that was in use is still in use, so a process that dies anywhere leaves one that
+//! works; a trial that is found when the folder is opened again is over, and its version refused. Only versions that are neither
+//! in use nor the one before are ever removed.
+
+use super::candidate::Candidate;
+use super::disk::{DeviceDisk, Disk};
+use super::manifest::{Manifest, ManifestError};
+use super::self_test::{SelfTest, SelfTestFailure};
+use super::state::{Accepted, Because, Confirmed, Refused, State, StateError};
+use super::verify::VerifyError;
+use snaptrak_domain::{DeviceId, Sha256Digest};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+const STATE_FILE: &str = "active.json";
+const STATE_FILE_NEW: &str = "active.json.new";
+const STATE_FILE_DAMAGED: &str = "active.json.damaged";
+const INCOMING: &str = "incoming";
+const MANIFEST_FILE: &str = "manifest.json";
+const SIGNED_FILE: &str = "signed.json";
+
+/// Why the models did not change, or cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum RegistryError {
+    /// Nothing was activated and nothing is packaged: name a folder of models.
+    #[error("there are no models on this device")]
+    NoModels,
+    /// The manifest breaks a rule, or is newer than this software.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// A file is not what the manifest says: fetch it again.
+    #[error(transparent)]
+    File(#[from] VerifyError),
+    /// The version does not fit beside those that must stay: raise the quota.
+    #[error("the models take {bytes} bytes, which do not fit into the quota of {quota_bytes} beside those in use")]
+    OverQuota {
+        /// What the version takes.
+        bytes: u64,
+        /// What all may take.
+        quota_bytes: u64,
+    },
+    /// The folder was written by newer software: update.
+    #[error("the folder of models was written by newer software")]
+    Newer,
+    /// The disk failed; whatever was in use still is.
+    #[error("the folder of models: cannot {doing}")]
+    Io {
+        /// What was being done.
+        doing: &'static str,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl RegistryError {
+    pub(super) fn io(doing: &'static str) -> impl Fn(io::Error) -> Self {
+        move |source| Self::Io { doing, source }
+    }
+}
+
+/// Where a registry lies and for whom it decides.
+#[derive(Debug, Clone)]
+pub struct RegistryOptions {
+    /// Its folder; made when a version is activated.
+    pub folder: PathBuf,
+    /// The folder that came with the app: `manifest.json` and the models that it names. Never written to.
+    pub packaged: Option<PathBuf>,
+    /// For staged rollout.
+    pub device_id: DeviceId,
+    /// Whose files are kept ([`snaptrak_domain::engine::Engine::id`]).
+    pub engines: Vec<String>,
+    /// Room for all versions together; old ones go, the active one and the one before never.
+    pub quota_bytes: u64,
+}
+
+/// A signed manifest that was accepted, ready to be activated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Release {
+    /// What is remembered, so that no older one is accepted after it.
+    pub accepted: Accepted,
+    /// The manifest, byte for byte as it was signed.
+    pub manifest: Vec<u8>,
+    /// The envelope; kept beside the files and never read here.
+    pub signed: Vec<u8>,
+}
+
+/// How an activation ended.
+#[derive(Debug)]
+pub enum Activated {
+    /// It is in use.
+    Confirmed,
+    /// Its self-test failed: what was in use before still is.
+    RolledBack {
+        /// What a model did not do.
+        failure: SelfTestFailure,
+    },
+}
+
+/// Where the models in use come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// An activated version.
+    Version(u64),
+    /// The app's package.
+    Packaged,
+}
+
+/// The models in use.
+#[derive(Debug, Clone, PartialEq)]
+pub struct InUse {
+    /// Where they come from.
+    pub source: Source,
+    /// Where their files lie.
+    pub folder: PathBuf,
+    /// What they are.
+    pub manifest: Manifest,
+}
+
+/// The registry of one device.
+pub struct Registry {
+    options: RegistryOptions,
+    state: State,
+    disk: Box<dyn Disk>,
+}
+
+impl Registry {
+    /// Reads what is there, and ends a trial that a process did not live to end. A record that cannot be read is set aside,
+    /// and the packaged models are in use until a version is activated.
+    pub fn open(options: RegistryOptions) -> Result<Self, RegistryError> {
+        Self::open_on(options, Box::new(DeviceDisk))
+    }
+
+    pub(super) fn open_on(options: RegistryOptions, disk: Box<dyn Disk>) -> Result<Self, RegistryError> {
+        let path = options.folder.join(STATE_FILE);
+        let state = match fs::read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(State::default()),
+            Err(source) => return Err(RegistryError::io("read what is active")(source)),
+            Ok(bytes) => State::parse(&bytes),
+        };
+        let state = match state {
+            Ok(state) => state,
+            Err(StateError::Newer) => return Err(RegistryError::Newer),
+            Err(StateError::Damaged) => {
+                tracing::warn!("what is active cannot be read: it is set aside");
+                disk.rename(&path, &options.folder.join(STATE_FILE_DAMAGED))
+                    .map_err(RegistryError::io("set a damaged record aside"))?;
+                State::default()
+            }
+        };
+        let mut registry = Self { options, state, disk };
+        if let Some(version) = registry.state.trial {
+            tracing::warn!(version, "the process died while these models were tested: they are not used");
+            registry.save(registry.state.refuse(Because::BrokeOff))?;
+        }
+        Ok(registry)
+    }
+
+    /// The models to use: the active version, else the one before, else the packaged ones, whichever is the first that is whole.
+    pub fn in_use(&self) -> Result<InUse, RegistryError> {
+        for confirmed in [self.state.active, self.state.previous].into_iter().flatten() {
+            match self.whole(confirmed) {
+                Ok(candidate) => {
+                    let folder = self.version_folder(confirmed.version);
+                    let source = Source::Version(confirmed.version);
+                    return Ok(InUse { source, folder, manifest: candidate.manifest });
+                }
+                Err(error) => tracing::warn!(version = confirmed.version, %error, "these models are not used"),
+            }
+        }
+        let folder = self.options.packaged.clone().ok_or(RegistryError::NoModels)?;
+        let manifest = Manifest::read_bytes(&folder)?;
+        let manifest = super::rollout::parse_for_device(&manifest, self.options.device_id)?;
+        Ok(InUse { source: Source::Packaged, folder, manifest })
+    }
+
+    /// Takes a version in from a folder that holds its files, tests it, and uses it from then on. Files that are here already
+    /// and whole are not copied again.
+    pub fn activate(
+        &mut self,
+        release: &Release,
+        from: &Path,
+        self_test: &dyn SelfTest,
+    ) -> Result<Activated, RegistryError> {
+        let version = release.accepted.version;
+        let candidate = Candidate::read(&release.manifest, self.options.device_id, &self.options.engines)?;
+        let folder = self.version_folder(version);
+        if !self.is_staged(release, &candidate) {
+            self.stage(release, &candidate, from)?;
+        }
+        self.save(self.state.begin(release.accepted))?;
+        if let Err(failure) = self_test.check(&folder, &candidate) {
+            tracing::warn!(version, %failure, "these models failed their self-test: they are not used");
+            self.save(self.state.refuse(Because::SelfTestFailed))?;
+            return Ok(Activated::RolledBack { failure });
+        }
+        let manifest_sha256 = sha256(&release.manifest);
+        self.save(self.state.confirm(Confirmed { version, manifest_sha256 }))?;
+        tracing::info!(version, "these models are in use");
+        if let Err(error) = self.make_room(0) {
+            // Nothing depends on it: the next activation tries again.
+            tracing::warn!(%error, "old models could not be removed");
+        }
+        Ok(Activated::Confirmed)
+    }
+
+    /// Uses the version before again, or the packaged models where there is none that is whole. The version that was in use
+    /// can be activated again.
+    pub fn rollback(&mut self) -> Result<InUse, RegistryError> {
+        let whole = self.state.previous.is_some_and(|previous| self.whole(previous).is_ok());
+        if self.state.active.is_some() {
+            self.save(self.state.roll_back(whole))?;
+        }
+        self.in_use()
+    }
+
+    /// Whether a version that was activated is whole on this device, file by file.
+    pub fn verify(&self, version: u64) -> Result<(), RegistryError> {
+        let confirmed = [self.state.active, self.state.previous].into_iter().flatten();
+        match confirmed.into_iter().find(|confirmed| confirmed.version == version) {
+            Some(confirmed) => self.whole(confirmed).map(drop),
+            None => Err(RegistryError::NoModels),
+        }
+    }
+
+    /// Whether the packaged models are whole, file by file.
+    pub fn verify_packaged(&self) -> Result<(), RegistryError> {
+        let folder = self.options.packaged.as_deref().ok_or(RegistryError::NoModels)?;
+        let manifest = Manifest::read_bytes(folder)?;
+        let candidate = Candidate::read(&manifest, self.options.device_id, &self.options.engines)?;
+        Ok(candidate.verify(folder)?)
+    }
+
+    /// Whether a version's manifest is these bytes.
+    pub fn manifest_is(&self, version: u64, bytes: &[u8]) -> bool {
+        Manifest::read_bytes(&self.version_folder(version)).is_ok_and(|found| found == bytes)
+    }
+
+    /// The envelope of a version, for whoever checks signatures.
+    pub fn signed(&self, version: u64) -> Result<Vec<u8>, RegistryError> {
+        fs::read(self.version_folder(version).join(SIGNED_FILE)).map_err(RegistryError::io("read a signed manifest"))
+    }
+
+    /// The signed manifest that was accepted last: no older one may be accepted.
+    pub fn newest(&self) -> Option<Accepted> {
+        self.state.newest
+    }
+
+    /// The version that was refused last.
+    pub fn refused(&self) -> Option<Refused> {
+        self.state.refused
+    }
+
+    pub(super) fn state(&self) -> &State {
+        &self.state
+    }
+
+    pub(super) fn disk(&self) -> &dyn Disk {
+        self.disk.as_ref()
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        &self.options.folder
+    }
+
+    pub(super) fn quota_bytes(&self) -> u64 {
+        self.options.quota_bytes
+    }
+
+    pub(super) fn version_folder(&self, version: u64) -> PathBuf {
+        self.options.folder.join(version.to_string())
+    }
+
+    fn whole(&self, confirmed: Confirmed) -> Result<Candidate, RegistryError> {
+        let folder = self.version_folder(confirmed.version);
+        let manifest = Manifest::read_bytes(&folder)?;
+        if sha256(&manifest) != confirmed.manifest_sha256 {
+            return Err(VerifyError::WrongDigest { model_id: MANIFEST_FILE.to_owned() }.into());
+        }
+        let candidate = Candidate::read(&manifest, self.options.device_id, &self.options.engines)?;
+        candidate.verify(&folder)?;
+        Ok(candidate)
+    }
+
+    fn is_staged(&self, release: &Release, candidate: &Candidate) -> bool {
+        let folder = self.version_folder(release.accepted.version);
+        let same = |name: &str, bytes: &[u8]| fs::read(folder.join(name)).is_ok_and(|found| found == bytes);
+        same(MANIFEST_FILE, &release.manifest)
+            && same(SIGNED_FILE, &release.signed)
+            && candidate.verify(&folder).is_ok()
+    }
+
+    fn stage(&self, release: &Release, candidate: &Candidate, from: &Path) -> Result<(), RegistryError> {
+        // Before anything is copied: what is damaged at its source costs no room.
+        candidate.verify(from)?;
+        let version = release.accepted.version;
+        let bytes = [&release.manifest, &release.signed]
+            .iter()
+            .fold(candidate.bytes(), |sum, file| sum.saturating_add(file.len() as u64));
+        self.make_room(bytes)?;
+        let (root, incoming) = (&self.options.folder, self.options.folder.join(INCOMING));
+        let copying = RegistryError::io("copy the models");
+        self.disk.remove_folder(&incoming).map_err(&copying)?;
+        self.disk.create_folder(&incoming).map_err(&copying)?;
+        for file in &candidate.files {
+            self.disk.copy(&from.join(&file.file), &incoming.join(&file.file), file.bytes).map_err(&copying)?;
+        }
+        self.disk.write(&incoming.join(MANIFEST_FILE), &release.manifest).map_err(&copying)?;
+        self.disk.write(&incoming.join(SIGNED_FILE), &release.signed).map_err(&copying)?;
+        self.disk.sync_folder(&incoming).map_err(&copying)?;
+        // Again, on what will be used: the source may have changed meanwhile.
+        candidate.verify(&incoming)?;
+        let target = self.version_folder(version);
+        // What lies there is not whole, or it would not be staged.
+        self.disk.remove_folder(&target).map_err(&copying)?;
+        self.disk.rename(&incoming, &target).map_err(&copying)?;
+        self.disk.sync_folder(root).map_err(&copying)
+    }
+
+    /// Replaces the record whole: after a kill or a power cut it is the old one or the new one.
+    fn save(&mut self, state: State) -> Result<(), RegistryError> {
+        let folder = &self.options.folder;
+        let saving = RegistryError::io("write what is active");
+        let new = folder.join(STATE_FILE_NEW);
+        self.disk.write(&new, &state.to_bytes()).map_err(&saving)?;
+        self.disk.rename(&new, &folder.join(STATE_FILE)).map_err(&saving)?;
+        // From here on the next start reads the new record, whatever the sync says.
+        self.state = state;
+        self.disk.sync_folder(folder).map_err(&saving)
+    }
+}
+
+fn sha256(bytes: &[u8]) -> Sha256Digest {
+    let digest = ring::digest::digest(&ring::digest::SHA256, bytes);
+    let mut value = [0; 32];
+    value.copy_from_slice(digest.as_ref());
+    Sha256Digest(value)
+}
