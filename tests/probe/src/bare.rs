@@ -20,6 +20,14 @@ impl BareHandle {
     }
 }
 
+#[uniffi::export]
+impl BareHandle {
+    /// A number in, a number out.
+    pub fn number(&self, number: u64) -> Result<u64, SnapTrakError> {
+        Ok(number)
+    }
+}
+
 /// Threads of every [`Bare`] that have not ended.
 static RUNNING: AtomicUsize = AtomicUsize::new(0);
 
@@ -92,13 +100,7 @@ pub trait BareCallback: Send + Sync {
     fn answer(&self, bytes: Vec<u8>) -> Result<Vec<u8>, BareFailure>;
 }
 
-/// A number in, a number out.
-#[uniffi::export]
-pub fn bare(number: u64) -> Result<u64, SnapTrakError> {
-    Ok(number)
-}
-
-/// The same on another thread.
+/// A number in and out, on another thread.
 #[uniffi::export]
 pub async fn bare_hop(on: Arc<Bare>, number: u64) -> Result<u64, SnapTrakError> {
     let threads = on.0.as_ref().ok_or_else(no_threads)?;

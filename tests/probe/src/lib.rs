@@ -5,7 +5,7 @@ mod events;
 mod held;
 mod panics;
 
-pub use bare::{Bare, BareCallback, BareFailure, BareHandle, bare, bare_borrow, bare_callback, bare_hop};
+pub use bare::{Bare, BareCallback, BareFailure, BareHandle, bare_borrow, bare_callback, bare_hop};
 pub use events::{call_threads, idle, processor_time, rehearse};
 pub use held::{Held, held};
 pub use panics::{PanicSwitch, open_that_panics};

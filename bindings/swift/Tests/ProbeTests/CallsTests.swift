@@ -49,9 +49,10 @@ final class CallsTests: XCTestCase {
     private func callEach(_ snaptrak: SnapTrak, _ note: String, _ calls: Int) async throws {
         let cancellation = try Cancellation()
         let bare = try Bare()
+        let handle = try BareHandle()
         let sealed = Data(count: 200)
         let hop: Call = { _ = try await bareHop(on: bare, number: 1) }
-        try await timed("call", calls, { _ = try cancellation.isCancelled() }, { _ = try SnapTrakProbe.bare(number: 1) })
+        try await timed("call", calls, { _ = try cancellation.isCancelled() }, { _ = try handle.number(number: 1) })
         try await timed("handle made and freed", calls, { _ = try Cancellation() }, { _ = try BareHandle() })
         try await timed("async call", calls, { try await idle(instance: snaptrak) }, hop)
         try await timed("async call that looks for what waits", calls, { try await snaptrak.unlock() }, hop)

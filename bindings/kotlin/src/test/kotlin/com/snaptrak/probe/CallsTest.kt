@@ -77,9 +77,10 @@ internal class CallsTest {
     ) {
         val cancellation = Cancellation()
         val bare = Bare()
+        val handle = BareHandle()
         val sealed = ByteArray(SEALED_BYTES)
         val hop = suspend { bareHop(bare, 1u).let {} }
-        timed("call", calls, { cancellation.isCancelled() }, { bare(1u) })
+        timed("call", calls, { cancellation.isCancelled() }, { handle.number(1u) })
         timed("handle made and freed", calls, { Cancellation().destroy() }, { BareHandle().destroy() })
         timed("suspend call", calls, { idle(snapTrak) }, hop)
         timed("suspend call that looks for what waits", calls, { snapTrak.unlock() }, hop)
@@ -93,6 +94,7 @@ internal class CallsTest {
         timedRecording(snapTrak, "chunk of 64 bytes, recorded", SMALL_CHUNK_BYTES, calls)
         timedRecording(snapTrak, "chunk of 1 MiB, recorded", CHUNK_BYTES, minOf(calls, ROUNDS * ROUNDS))
         cancellation.destroy()
+        handle.destroy()
         bare.destroy()
     }
 
