@@ -1,4 +1,5 @@
 //! Watchers as the languages hold them: one call that waits, one that ends it, the store's end.
+#![allow(clippy::unwrap_used)]
 
 use snaptrak_ffi::{
     Config, EventKind, KeyClass, KeyStore, KeyStoreFailure, SnapTrak, SnapTrakError, WrappedKeys, window,

@@ -37,6 +37,7 @@ pub fn processor_time() -> Result<u64, SnapTrakError> {
 pub async fn rehearse(instance: Arc<SnapTrak>, events: u64, per_second: u64) -> Result<(), SnapTrakError> {
     let (tell, told) = oneshot::channel();
     let pace = Duration::from_secs(TOGETHER) / u32::try_from(per_second.max(1)).unwrap_or(u32::MAX);
+    #[expect(clippy::disallowed_methods, reason = "a pace is what is rehearsed, and nothing is asserted of it")]
     std::thread::spawn(move || {
         let mut next = Instant::now();
         for first in (0..events).step_by(TOGETHER as usize) {

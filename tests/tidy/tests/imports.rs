@@ -35,7 +35,7 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("snaptrak-e2e", &["snaptrak-driver", "snaptrak-cipher"]),
         ("snaptrak-faults", &["snaptrak-driver"]),
         ("snaptrak-bench", &["snaptrak-domain", "snaptrak-seal", "snaptrak-store", "snaptrak-testkit", "snaptrak"]),
-        ("snaptrak-probe", &["snaptrak-ffi"]),
+        ("snaptrak-probe", &["snaptrak", "snaptrak-ffi"]),
         ("snaptrak-flips", &["snaptrak-domain", "snaptrak-store", "snaptrak-testkit"]),
         ("snaptrak-tidy", &[]),
         ("xtask", &["snaptrak-driver"]),
