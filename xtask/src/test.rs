@@ -8,7 +8,6 @@ mod report;
 mod tally;
 
 use std::path::PathBuf;
-use std::process::Command as Process;
 use std::time::Instant;
 
 use self::bindings::Outcome;
@@ -16,7 +15,7 @@ use self::report::{Group, Report};
 use crate::cache::{Cache, repository};
 use crate::error::Result;
 use crate::python::Set;
-use crate::{models, pictures, prerequisites, python, terminal};
+use crate::{models, pictures, prerequisites, process, python, terminal};
 
 /// Arguments of the command.
 #[derive(clap::Args)]
@@ -32,7 +31,6 @@ pub(crate) struct Command {
 /// What a group runs.
 struct Job {
     name: &'static str,
-    program: &'static str,
     arguments: &'static [&'static str],
     environment: &'static [(&'static str, &'static str)],
 }
@@ -41,30 +39,22 @@ struct Job {
 const BUILT: &[(&str, &str)] = &[("SNAPTRAK_BINARIES", "target/debug")];
 
 const JOBS: &[Job] = &[
-    Job { name: "format", program: "cargo", arguments: &["fmt", "--all", "--check"], environment: &[] },
+    Job { name: "format", arguments: &["fmt", "--all", "--check"], environment: &[] },
     // Build once what every later group uses: with development dependencies, or the features would differ between a plain
     // build and the tests' and the shared crates would compile twice.
-    Job {
-        name: "build",
-        program: "cargo",
-        arguments: &["build", "--workspace", "--all-targets", "--locked"],
-        environment: &[],
-    },
+    Job { name: "build", arguments: &["build", "--workspace", "--all-targets", "--locked"], environment: &[] },
     Job {
         name: "tests",
-        program: "cargo",
         arguments: &["test", "--workspace", "--all-targets", "--locked", "--no-fail-fast"],
         environment: &[],
     },
     Job {
         name: "doctests",
-        program: "cargo",
         arguments: &["test", "--workspace", "--doc", "--locked", "--no-fail-fast"],
         environment: &[],
     },
     Job {
         name: "lint",
-        program: "cargo",
         // The generator is five lines and brings a hundred crates that nothing else needs here.
         arguments: &[
             "clippy",
@@ -81,18 +71,16 @@ const JOBS: &[Job] = &[
     },
     Job {
         name: "documentation",
-        program: "cargo",
         arguments: &["doc", "--workspace", "--exclude", "snaptrak-bindgen", "--no-deps", "--locked"],
         environment: &[("RUSTDOCFLAGS", "-D warnings")],
     },
     Job {
         name: "crash",
-        program: "cargo",
         // The full form is `cargo xtask crash --long`.
         arguments: &["xtask", "crash", "--short"],
         environment: BUILT,
     },
-    Job { name: "demo", program: "cargo", arguments: &["xtask", "demo"], environment: BUILT },
+    Job { name: "demo", arguments: &["xtask", "demo"], environment: BUILT },
 ];
 
 /// Looks at what apps get: the native library, then a language's package.
@@ -153,12 +141,12 @@ fn prepare(cache: &Cache) -> Group {
 
 fn run_job(job: &Job) -> Group {
     let started = now();
-    terminal::progress(&format!("== {}: {} {}", job.name, job.program, job.arguments.join(" ")));
-    let mut process = Process::new(job.program);
-    process.args(job.arguments).envs(job.environment.iter().copied()).current_dir(repository());
+    terminal::progress(&format!("== {}: cargo {}", job.name, job.arguments.join(" ")));
+    let mut cargo = process::cargo();
+    cargo.args(job.arguments).envs(job.environment.iter().copied()).current_dir(repository());
     // The same crates must not be fingerprinted differently from one group to the next.
-    process.env("CARGO_INCREMENTAL", "0");
-    match tally::run(&mut process) {
+    cargo.env("CARGO_INCREMENTAL", "0");
+    match tally::run(&mut cargo) {
         Ok((succeeded, counts)) => Group::counted(job.name, succeeded, counts, started.elapsed()),
         Err(error) => {
             terminal::failure(&error);
