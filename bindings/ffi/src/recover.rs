@@ -47,7 +47,7 @@ pub async fn recover(
 ) -> Result<RecoverReport, SnapTrakError> {
     let (from, key) = (PathBuf::from(from), recovery_key.map(|text| Secret::new(text.into_bytes())));
     let work = move |token: &CancelToken| {
-        let _turn = Turn::wait_for(&config, token)?;
+        let _turn = Turn::wait_for(&config.store, token)?;
         let (config, platform, told) = (config.into(), platform(key_store, None)?, progress::Adapted::new(progress));
         Ok(snaptrak::SnapTrak::recover_until(&from, &config, &platform, key.as_ref(), &told, token)?.into())
     };
@@ -66,7 +66,7 @@ pub async fn quarantine_and_recover(
 ) -> Result<RecoverReport, SnapTrakError> {
     let key = recovery_key.map(|text| Secret::new(text.into_bytes()));
     let work = move |token: &CancelToken| {
-        let _turn = Turn::wait_for(&config, token)?;
+        let _turn = Turn::wait_for(&config.store, token)?;
         let (config, platform, told) = (config.into(), platform(key_store, None)?, progress::Adapted::new(progress));
         Ok(snaptrak::SnapTrak::quarantine_and_recover_until(&config, &platform, key.as_ref(), &told, token)?.into())
     };
@@ -82,9 +82,9 @@ static FREED: Condvar = Condvar::new();
 struct Turn(PathBuf);
 
 impl Turn {
-    fn wait_for(config: &Config, token: &CancelToken) -> Result<Self, SnapTrakError> {
+    fn wait_for(store: &str, token: &CancelToken) -> Result<Self, SnapTrakError> {
         // What has no absolute path is refused later, by whoever needs the folder.
-        let folder = std::path::absolute(&config.store).unwrap_or_else(|_| Path::new(&config.store).to_owned());
+        let folder = std::path::absolute(store).unwrap_or_else(|_| Path::new(store).to_owned());
         let _wakes = token.on_cancel(|| {
             // Taken, so that it comes before someone waits or while he does.
             let _taken = TAKEN.lock();
@@ -127,32 +127,17 @@ mod tests {
     use super::*;
     use std::{sync::mpsc, thread};
 
-    fn config(store: &str) -> Config {
-        Config {
-            store: store.to_owned(),
-            models: None,
-            runtime_library: None,
-            tflite_library: None,
-            trusted_roots_pem: None,
-            threads: 1,
-            device_name: "device".to_owned(),
-            quota_bytes: None,
-            quota_is_hard: false,
-            ballast_bytes: 0,
-        }
-    }
-
     #[test]
     fn the_next_recovery_into_a_folder_waits_for_the_one_that_ends() {
-        let (here, elsewhere) = (config("/recovered here"), config("/recovered elsewhere"));
-        let first = Turn::wait_for(&here, &CancelToken::new()).unwrap();
-        drop(Turn::wait_for(&elsewhere, &CancelToken::new()).unwrap());
+        let (here, elsewhere) = ("/recovered here", "/recovered elsewhere");
+        let first = Turn::wait_for(here, &CancelToken::new()).unwrap();
+        drop(Turn::wait_for(elsewhere, &CancelToken::new()).unwrap());
         let cancelled = CancelToken::new();
         let (began, begun) = mpsc::channel();
         thread::scope(|scope| {
-            let given_up = scope.spawn(|| Turn::wait_for(&here, &cancelled).map(drop));
+            let given_up = scope.spawn(|| Turn::wait_for(here, &cancelled).map(drop));
             let next = scope.spawn(|| {
-                let turn = Turn::wait_for(&here, &CancelToken::new());
+                let turn = Turn::wait_for(here, &CancelToken::new());
                 began.send(()).unwrap();
                 turn.map(drop)
             });

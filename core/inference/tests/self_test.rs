@@ -3,10 +3,10 @@
 
 mod common;
 
-use common::{CPU, engine, manifest, models};
+use common::{CPU, engine, manifest, models, tflite_engines};
 use ring::digest::{SHA256, digest};
 use serde_json::{Value, json};
-use snaptrak_domain::{DeviceId, Sha256Digest, engine::Engine as _, engine::EngineError, engine::Tensor};
+use snaptrak_domain::{DeviceId, Sha256Digest, engine::Engine, engine::EngineError, engine::Tensor};
 use snaptrak_inference::registry::{
     Accepted, Activated, EngineSelfTest, QUOTA_BYTES, Registry, RegistryOptions, Release, SelfTestFailure, Source,
 };
@@ -100,22 +100,29 @@ fn release_of(version: u64) -> Release {
     Release { accepted, manifest: Vec::new(), signed: b"signed".to_vec() }
 }
 
-#[test]
-fn the_shipped_models_pass_without_golden_tensors() {
-    let engine = engine();
-    let place = tempfile::tempdir().unwrap();
-    let options = RegistryOptions {
-        folder: place.path().join("models"),
+/// Options of a device with one engine and nothing packaged.
+fn options(place: &Path, engine: &dyn Engine) -> RegistryOptions {
+    RegistryOptions {
+        folder: place.join("models"),
         packaged: None,
         device_id: DeviceId::from_bytes([1; 16]),
         engines: vec![engine.id().to_owned()],
         quota_bytes: QUOTA_BYTES,
-    };
+    }
+}
+
+#[test]
+fn the_shipped_models_pass_without_golden_tensors_on_every_engine() {
     let release = Release { manifest: fs::read(models().join("manifest.json")).unwrap(), ..release_of(1) };
-    let mut registry = Registry::open(options).unwrap();
-    let test = EngineSelfTest { engine: &engine, options: CPU };
-    assert!(matches!(registry.activate(&release, &models(), &test).unwrap(), Activated::Confirmed));
-    assert_eq!(registry.in_use().unwrap().manifest, manifest());
+    let [litert, classic] = tflite_engines();
+    for engine in [&engine() as &dyn Engine, &litert, &classic] {
+        let place = tempfile::tempdir().unwrap();
+        let mut registry = Registry::open(options(place.path(), engine)).unwrap();
+        let test = EngineSelfTest { engine, options: CPU };
+        let activated = registry.activate(&release, &models(), &test).unwrap();
+        assert!(matches!(activated, Activated::Confirmed), "{}: {activated:?}", engine.version());
+        assert_eq!(registry.in_use().unwrap().manifest, manifest());
+    }
 }
 
 #[test]
@@ -134,15 +141,8 @@ fn a_self_test_that_cannot_be_is_refused_before_anything_is_copied() {
         let mut manifest = good.clone();
         *manifest.pointer_mut(pointer).unwrap() = value;
         let release = Release { manifest: serde_json::to_vec(&manifest).unwrap(), ..release_of(1) };
-        let options = RegistryOptions {
-            folder: place.path().join("models"),
-            packaged: None,
-            device_id: DeviceId::from_bytes([1; 16]),
-            engines: vec![engine.id().to_owned()],
-            quota_bytes: QUOTA_BYTES,
-        };
         let test = EngineSelfTest { engine: &engine, options: CPU };
-        let refused = Registry::open(options).unwrap().activate(&release, from.path(), &test);
+        let refused = Registry::open(options(place.path(), &engine)).unwrap().activate(&release, from.path(), &test);
         assert!(refused.is_err(), "{pointer}");
         assert!(!place.path().join("models").exists(), "{pointer}");
     }

@@ -15,6 +15,11 @@ fn engines(config: &Config) -> [(&'static str, Option<&Path>, Open); 2] {
     ]
 }
 
+/// Words of every engine of this build.
+pub(crate) fn ids(config: &Config) -> Vec<String> {
+    engines(config).map(|(id, ..)| id.to_owned()).into()
+}
+
 /// Loads the engine's library. One that was asked for is never replaced by another.
 pub(crate) fn open(config: &Config, asked: Option<&str>) -> Result<Box<dyn Engine>, Error> {
     let missing = |message: String| Error::new(ErrorCode::EngineMissing, message);

@@ -3,13 +3,13 @@
 //! Owns the wiring: the organisation's keys judge a signed manifest, the registry activates it, an engine tests it. Versions lie
 //! in the store's folder `models`; the folder of the configuration is what was packaged with the app. All of it works offline.
 
-use crate::{Error, ErrorCode, SnapTrak};
+use crate::{Error, ErrorCode, SnapTrak, engine};
 use snaptrak_domain::{
     CancelToken, Sha256Digest, Task,
     engine::{Accelerator, LoadOptions},
 };
 use snaptrak_inference::{
-    OrtEngine, VerifyError,
+    VerifyError,
     registry::{
         Accepted, Activated, EngineSelfTest, InUse, QUOTA_BYTES, Registry, RegistryError, RegistryOptions, Release,
         Source, Version,
@@ -27,8 +27,6 @@ use std::{
 
 /// The folder of versions in the store's.
 const FOLDER: &str = "models";
-/// Whose files are kept.
-const ENGINE: &str = "ort";
 
 /// An organisation's trust bundle with the root that it must chain to, for a device that belongs to no account yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -145,9 +143,9 @@ impl SnapTrak {
             manifest: accepted.manifest,
             signed: request.signed.clone(),
         };
-        let engine = self.engine_for_models()?;
+        let engine = engine::open(&self.inner.config, None)?;
         let options = LoadOptions { accelerator: Accelerator::Cpu, threads: self.inner.config.threads };
-        let test = EngineSelfTest { engine: &engine, options };
+        let test = EngineSelfTest { engine: engine.as_ref(), options };
         let activated = registry.activate(&release, &request.files, &test).map_err(not_activated)?;
         let rolled_back = match activated {
             Activated::Confirmed => None,
@@ -204,17 +202,11 @@ impl SnapTrak {
             folder: config.store.join(FOLDER),
             packaged: config.models.clone(),
             device_id: self.inner.store.device_id(),
-            engines: vec![ENGINE.to_owned()],
+            // All of them: whoever configures another engine later finds its files.
+            engines: engine::ids(config),
             quota_bytes: QUOTA_BYTES,
         };
         Registry::open(options).map_err(failed)
-    }
-
-    fn engine_for_models(&self) -> Result<OrtEngine, Error> {
-        let missing = |message: String| Error::new(ErrorCode::EngineMissing, message);
-        let library = self.inner.config.runtime_library.as_deref();
-        let library = library.ok_or_else(|| missing("no inference library was configured".to_owned()))?;
-        OrtEngine::open(library).map_err(|error| missing(error.to_string()))
     }
 
     fn trust_for_models(&self, pinned: Option<&PinnedTrust>) -> Result<Option<TrustBody>, Error> {

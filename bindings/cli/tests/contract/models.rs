@@ -68,8 +68,11 @@ impl Field {
         let models = manifest["models"].as_array_mut().unwrap();
         models.retain(|model| model["id"] == FACES);
         models[0]["version"] = json!(format!("{version}.0.0"));
+        for variant in models[0]["variants"].as_array().unwrap() {
+            let file = variant["file"].as_str().unwrap();
+            fs::copy(cache().join("models").join(file), folder.join(file)).unwrap();
+        }
         let file = models[0]["variants"][0]["file"].as_str().unwrap().to_owned();
-        fs::copy(cache().join("models").join(&file), folder.join(&file)).unwrap();
         change(&folder.join(file), &mut models[0]);
         let (issued_ms, expires_ms) = (UnixMs(0), EXPIRES);
         let claims = ModelsClaims { organisation_id: self.organisation_id, version, issued_ms, expires_ms };
@@ -80,6 +83,7 @@ impl Field {
     fn command(&self, words: &[&str]) -> Command {
         let mut command = self.place.program(words);
         command.env("SNAPTRAK_MODELS", cache().join("models")).env("SNAPTRAK_ONNXRUNTIME", library());
+        command.env("SNAPTRAK_TFLITE", cache().join("runtime/litert/libLiteRt.so"));
         command
     }
 
@@ -166,17 +170,19 @@ fn what_works_is_used_and_what_does_not_is_rolled_back() {
 
 #[test]
 fn what_is_analysed_is_analysed_by_the_version_in_use() {
-    let field = Field::new();
-    field.release(2, &field.key, |_, model| model["labels"] = json!(["Visage"]));
-    assert_eq!(field.activate(2).0, 0);
-    let captured = field.place.capture(&cache().join("pictures/astronaut.png"));
-    assert_eq!(field.json(&["analyse"]).0, 0);
-    let (exit, shown) = field.json(&["show", captured["id"].as_str().unwrap()]);
-    assert_eq!(exit, 0);
-    let findings = shown["findings"].as_array().unwrap();
-    assert_eq!(findings.len(), 1, "the version has one model: {shown}");
-    let words = findings[0].to_string();
-    assert!(words.contains(FACES) && words.contains("Visage"), "{words}");
+    for (engine, ran) in [("ort", "onnxruntime"), ("tflite", "litert")] {
+        let field = Field::new();
+        field.release(2, &field.key, |_, model| model["labels"] = json!(["Visage"]));
+        assert_eq!(field.activate(2).0, 0);
+        let captured = field.place.capture(&cache().join("pictures/astronaut.png"));
+        assert_eq!(field.json(&["analyse", "--engine", engine]).0, 0);
+        let (exit, shown) = field.json(&["show", captured["id"].as_str().unwrap()]);
+        assert_eq!(exit, 0);
+        let findings = shown["findings"].as_array().unwrap();
+        assert_eq!(findings.len(), 1, "the version has one model: {shown}");
+        let words = findings[0].to_string();
+        assert!(words.contains(FACES) && words.contains("Visage") && words.contains(ran), "{words}");
+    }
 }
 
 #[test]
