@@ -3,13 +3,9 @@
 
 mod common;
 
-use common::library;
+use common::{built, library};
 use snaptrak_domain::{ReasonCode, engine::EngineError};
 use snaptrak_inference::OrtEngine;
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-};
 
 #[test]
 fn a_library_that_is_none_is_a_typed_error_and_leaves_room_for_the_right_one() {
@@ -44,15 +40,4 @@ fn runtime(base: &str, version: &str) -> String {
          static const struct {{ const void *(*api)(unsigned); const char *(*text)(void); }} base = {{ api, text }};
          const void *OrtGetApiBase(void) {{ return {base}; }}"
     )
-}
-
-/// Builds with the C compiler that the workspace needs anyway. Each library has a name of its own: a name that was loaded
-/// once is not loaded again.
-fn built(folder: &Path, source: &str) -> PathBuf {
-    let place = tempfile::Builder::new().tempdir_in(folder).unwrap().keep();
-    let (code, library) = (place.join("library.c"), place.join("library.so"));
-    std::fs::write(&code, source).unwrap();
-    let status = Command::new("cc").args(["-shared", "-fPIC", "-o"]).args([&library, &code]).status().unwrap();
-    assert!(status.success());
-    library
 }

@@ -3,8 +3,8 @@
 
 mod common;
 
-use common::{CPU, engine, library, manifest, models, wave};
-use snaptrak_domain::engine::{Accelerator, Engine as _, EngineError, LoadOptions, ModelFile, Tensor};
+use common::{CPU, engine, library, manifest, models, tensors_that_do_not_fit, wave};
+use snaptrak_domain::engine::{Accelerator, Engine as _, EngineError, LoadOptions, ModelFile};
 use snaptrak_inference::{ModelEntry, OrtEngine, check_outputs, verify};
 use std::path::Path;
 
@@ -104,14 +104,7 @@ fn tensors_that_do_not_fit_are_a_typed_error() {
     let model = &manifest.models[0];
     let mut session = engine.load(&verified(model), CPU).unwrap();
     let good = wave(model);
-    let wrong = [
-        vec![],
-        vec![Tensor { name: "no such input".into(), ..good.clone() }],
-        vec![Tensor { shape: vec![1, 2, 2, 3], data: vec![0.0; 12], ..good.clone() }],
-        vec![Tensor { data: vec![0.0; 7], ..good.clone() }],
-        vec![Tensor { shape: vec![], data: vec![], ..good.clone() }],
-    ];
-    for inputs in wrong {
+    for inputs in tensors_that_do_not_fit(&good) {
         assert!(matches!(session.run(&inputs), Err(EngineError::Run { .. })));
     }
     session.run(&[good]).expect("a refused run leaves the session usable");

@@ -3,7 +3,9 @@
 
 mod common;
 
-use common::{CPU, engine, largest_difference, litert_library, manifest, model_for, tflite_engines, wave};
+use common::{
+    CPU, engine, largest_difference, litert_library, manifest, model_for, tensors_that_do_not_fit, tflite_engines, wave,
+};
 use snaptrak_domain::engine::{Accelerator, Engine, EngineError, LoadOptions, ModelFile, Placement, Tensor};
 use snaptrak_inference::{TfliteEngine, check_outputs};
 
@@ -144,15 +146,8 @@ fn tensors_that_do_not_fit_are_a_typed_error() {
         let (model, file) = model_for(&engine, &manifest().models[1]);
         let mut session = engine.load(&file, CPU).unwrap();
         let good = wave(&model);
-        let wrong = [
-            vec![],
-            vec![good.clone(), good.clone()],
-            vec![Tensor { name: "no such input".into(), ..good.clone() }],
-            vec![Tensor { shape: vec![1, 2, 2, 3], data: vec![0.0; 12], ..good.clone() }],
-            vec![Tensor { data: vec![0.0; 7], ..good.clone() }],
-            vec![Tensor { shape: vec![], data: vec![], ..good.clone() }],
-        ];
-        for inputs in wrong {
+        let twice = vec![good.clone(), good.clone()];
+        for inputs in tensors_that_do_not_fit(&good).into_iter().chain([twice]) {
             assert!(matches!(session.run(&inputs), Err(EngineError::Run { .. })));
         }
         session.run(&[good]).expect("a refused run leaves the session usable");

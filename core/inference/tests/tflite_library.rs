@@ -3,16 +3,13 @@
 
 mod common;
 
-use common::{classic_library, litert_library};
+use common::{built, classic_library, litert_library};
 use snaptrak_domain::{
     ReasonCode,
     engine::{Engine as _, EngineError},
 };
 use snaptrak_inference::TfliteEngine;
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::path::Path;
 
 /// Ends the process when the library is loaded.
 const ENDS_THE_PROCESS: &str =
@@ -105,14 +102,4 @@ fn refused(library: &Path, expected: &str) {
     let refused = TfliteEngine::open(library).unwrap_err();
     assert!(matches!(&refused, EngineError::Library { detail } if detail.contains(expected)), "{refused}");
     assert_eq!(refused.reason().code, ReasonCode::EngineMissing);
-}
-
-/// Builds with the C compiler that the workspace needs anyway; each library has a name of its own.
-fn built(folder: &Path, source: &str) -> PathBuf {
-    let place = tempfile::Builder::new().tempdir_in(folder).unwrap().keep();
-    let (code, library) = (place.join("library.c"), place.join("library.so"));
-    std::fs::write(&code, source).unwrap();
-    let status = Command::new("cc").args(["-shared", "-fPIC", "-o"]).args([&library, &code]).status().unwrap();
-    assert!(status.success());
-    library
 }

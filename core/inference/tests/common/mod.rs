@@ -7,6 +7,7 @@ use snaptrak_inference::{
     Manifest, ModelEntry, NpuOption, NpuPlugin, OrtEngine, TfliteEngine, TfliteLibraries, verify,
 };
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 pub const CPU: LoadOptions = LoadOptions { accelerator: Accelerator::Cpu, threads: 2 };
 
@@ -99,4 +100,26 @@ pub fn with_npu() -> TfliteLibraries {
     let options = vec![NpuOption { identifier: "intel_openvino".into(), toml: toml.into() }];
     let npu = NpuPlugin { compiler_folder: intel.join("compiler"), dispatch_folder: intel.join("dispatch"), options };
     TfliteLibraries { npu: Some(npu), ..TfliteLibraries::new(library) }
+}
+
+/// Builds with the C compiler that the workspace needs anyway. Each library has a name of its own: a name that was loaded
+/// once is not loaded again.
+pub fn built(folder: &Path, source: &str) -> PathBuf {
+    let place = tempfile::Builder::new().tempdir_in(folder).unwrap().keep();
+    let (code, library) = (place.join("library.c"), place.join("library.so"));
+    std::fs::write(&code, source).unwrap();
+    let status = Command::new("cc").args(["-shared", "-fPIC", "-o"]).args([&library, &code]).status().unwrap();
+    assert!(status.success());
+    library
+}
+
+/// What a session must refuse to run, beside a tensor that fits.
+pub fn tensors_that_do_not_fit(good: &Tensor) -> Vec<Vec<Tensor>> {
+    vec![
+        vec![],
+        vec![Tensor { name: "no such input".into(), ..good.clone() }],
+        vec![Tensor { shape: vec![1, 2, 2, 3], data: vec![0.0; 12], ..good.clone() }],
+        vec![Tensor { data: vec![0.0; 7], ..good.clone() }],
+        vec![Tensor { shape: vec![], data: vec![], ..good.clone() }],
+    ]
 }
