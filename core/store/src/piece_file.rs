@@ -62,7 +62,13 @@ impl Write for PieceFile {
                 match self.file.write(&bytes[..whole]) {
                     // Wrong addresses, lengths, offsets after a short write, or a file system that finds out late.
                     Err(error) if error.kind() == io::ErrorKind::InvalidInput => {}
-                    written => return written,
+                    written => {
+                        let written = written?;
+                        self.written += written as u64;
+                        // The disk has them already.
+                        self.begun = self.written;
+                        return Ok(written);
+                    }
                 }
             }
             self.through_cache();
