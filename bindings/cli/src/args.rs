@@ -46,6 +46,8 @@ pub(crate) enum Command {
     View(commands::view::Arguments),
     /// Write a capture's picture with what was found drawn on it
     Annotate(commands::annotate::Arguments),
+    /// Say what people wrote about a capture later, field by field, or write it
+    Annotations(commands::annotations::Arguments),
     /// Bring purged originals back from the server
     Fetch(commands::fetch::Arguments),
     /// Write a capture's small picture, or give it one
@@ -95,6 +97,7 @@ impl Arguments {
             | Command::Show(_)
             | Command::View(_)
             | Command::Annotate(_)
+            | Command::Annotations(_)
             | Command::Fetch(_)
             | Command::Thumbnail(_)
             | Command::Status

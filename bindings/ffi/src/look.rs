@@ -2,7 +2,7 @@
 
 use crate::{AssetState, Kind, Location, Rendition, SnapTrak, SnapTrakError, StepState, ids};
 use snaptrak::{ErrorCode, PictureFormat};
-use std::{fs::OpenOptions, path::Path};
+use std::{collections::HashMap, fs::OpenOptions, path::Path};
 
 /// Captures of a page when the app does not say how many.
 const PAGE_DEFAULT: u32 = 100;
@@ -62,8 +62,23 @@ pub struct CaptureDetail {
     pub assets: Vec<Asset>,
     /// What was found in it.
     pub findings: Vec<Finding>,
+    /// What people said of it later, by field.
+    pub annotations: Vec<Annotation>,
     /// What was and is to be done with it.
     pub steps: Vec<Step>,
+}
+
+/// A field that somebody wrote about a capture.
+#[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
+pub struct Annotation {
+    /// Which field; names are the app's.
+    pub field: String,
+    /// What it says.
+    pub value: String,
+    /// When it was written, Unix time in milliseconds.
+    pub written_ms: i64,
+    /// Who wrote it, a device's UUID.
+    pub device_id: String,
 }
 
 /// A rendition of a capture.
@@ -172,7 +187,7 @@ pub struct Status {
     /// When the oldest of them was captured, Unix time in milliseconds.
     pub oldest_ms: Option<i64>,
     /// Captures by the word of their state; every state is there.
-    pub by_state: std::collections::HashMap<String, u64>,
+    pub by_state: HashMap<String, u64>,
     /// What was set aside, oldest first, at most a thousand.
     pub parked: Vec<ParkedStep>,
     /// Bytes on disk.
@@ -198,7 +213,7 @@ pub struct Why {
     /// Why: a reason code. Words in a person's language are the app's.
     pub code: String,
     /// Parameters of the reason, never contents of a capture.
-    pub parameters: std::collections::HashMap<String, String>,
+    pub parameters: HashMap<String, String>,
     /// Since when, Unix time in milliseconds.
     pub since_ms: i64,
     /// When something will be tried again by itself.
@@ -268,6 +283,24 @@ impl SnapTrak {
         self.run(move |core| Ok(core.annotate(id, PictureFormat::Jpeg)?)).await
     }
 
+    /// Writes fields of a capture (a value), or removes them (none): all of them or none. They stand in `show`, are durable when the
+    /// call returns and come back from a recovery; the capture itself stays what it was. A name is a lowercase letter, then lowercase
+    /// letters, digits, `_`, `.` and `-`, 64 characters at most; a value has 16 KiB at most, a capture 64 fields, removed ones
+    /// counted. They stay on this device: no server is told of them yet.
+    pub async fn set_annotations(
+        &self,
+        id: String,
+        fields: HashMap<String, Option<String>>,
+    ) -> Result<(), SnapTrakError> {
+        let id = ids::capture_id(&id)?;
+        let field = |(name, value): (String, _)| {
+            let name = name.parse::<snaptrak::FieldName>();
+            Ok((name.map_err(|error| SnapTrakError::new(ErrorCode::InvalidArgument, &error.to_string()))?, value))
+        };
+        let fields = fields.into_iter().map(field).collect::<Result<_, SnapTrakError>>()?;
+        self.run(move |core| Ok(core.set_annotations(id, fields)?)).await
+    }
+
     /// How much is where, what waits and what is parked.
     pub async fn status(&self) -> Result<Status, SnapTrakError> {
         self.run(|core| Ok(core.status()?.into())).await
@@ -314,7 +347,7 @@ impl From<snaptrak::CaptureSummary> for CaptureSummary {
 
 impl From<snaptrak::CaptureDetail> for CaptureDetail {
     fn from(detail: snaptrak::CaptureDetail) -> Self {
-        let snaptrak::CaptureDetail { metadata, pinned, assets, findings, steps } = detail;
+        let snaptrak::CaptureDetail { metadata, pinned, assets, findings, annotations, steps } = detail;
         Self {
             id: metadata.capture_id.to_string(),
             kind: metadata.kind.into(),
@@ -329,9 +362,21 @@ impl From<snaptrak::CaptureDetail> for CaptureDetail {
             pinned,
             assets: assets.into_iter().map(Into::into).collect(),
             findings: findings.into_iter().map(Into::into).collect(),
+            annotations: annotations.into_iter().filter_map(annotation).collect(),
             steps: steps.into_iter().map(Into::into).collect(),
         }
     }
+}
+
+/// One that was removed says nothing.
+fn annotation(annotation: snaptrak::Annotation) -> Option<Annotation> {
+    let snaptrak::Annotation { field, value, at } = annotation;
+    Some(Annotation {
+        field: field.into(),
+        value: value?,
+        written_ms: at.unix_ms.0,
+        device_id: at.device_id.to_string(),
+    })
 }
 
 impl From<snaptrak::AssetDetail> for Asset {

@@ -48,6 +48,8 @@ mirrored! {
         StateChanged,
         /// Findings of it were kept.
         Found,
+        /// Somebody annotated its capture; told of the original.
+        Annotated,
         /// It is gone: a recording that was taken back before anything of it could have left.
         Removed,
     }

@@ -23,7 +23,8 @@ pub struct StoreEvent {
     pub state: AssetState,
 }
 
-/// What has happened since the last batch. An asset is in it once, with its newest state; its findings are an event of their own.
+/// What has happened since the last batch. An asset is in it once, with its newest state; its findings and its annotations
+/// are events of their own.
 #[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
 pub struct EventBatch {
     /// In the order in which they first happened.

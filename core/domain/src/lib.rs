@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+pub mod annotation;
 pub mod asset;
 pub mod backoff;
 pub mod cancel;
@@ -30,6 +31,7 @@ pub mod step_event;
 pub mod store_event;
 pub mod transport;
 
+pub use annotation::{Annotation, FieldName, FieldNameError, HybridTime};
 pub use asset::{AssetState, Rendition};
 pub use cancel::{CancelToken, OnCancel};
 pub use capture::{CaptureMetadata, EndedBecause, Kind, Location, Orientation};

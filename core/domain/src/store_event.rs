@@ -13,6 +13,8 @@ pub enum EventKind {
     StateChanged,
     /// Findings of the asset were kept.
     Found,
+    /// Somebody annotated the capture; told of its original.
+    Annotated,
     /// The asset is gone: a recording that was taken back before anything of it could have left.
     Removed,
 }

@@ -3,6 +3,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod analyse;
+mod annotations;
 mod calls;
 mod capture;
 mod config;
@@ -54,8 +55,8 @@ pub use verify::{VerifyFailure, VerifyReport};
 pub use watch::{FindingsWatcher, QueueWatcher, Watcher};
 
 pub use snaptrak_domain::{
-    AccountId, AssetId, AssetState, BootId, CancelToken, CaptureId, CaptureMetadata, Clock, DeviceId, Disk,
-    EndedBecause, EventKind, Finding, FindingBox, KeptCode, KeyClass, KeyStore, KeyStoreError, Kind, Location,
+    AccountId, Annotation, AssetId, AssetState, BootId, CancelToken, CaptureId, CaptureMetadata, Clock, DeviceId, Disk,
+    EndedBecause, EventKind, FieldName, FieldNameError, Finding, FindingBox, HybridTime, KeptCode, KeyClass, KeyStore, KeyStoreError, Kind, Location,
     MonotonicMs, OrganisationId, PieceState, Random, RandomError, Reason, ReasonCode, Rendition, Secret, Sha256Digest,
     Signer, SignerError, StageMs, StepKind, StepState, StoreEvent, Task, UnixMs, WallTime, capture::CaptureSummary,
     engine::Accelerator, key_store::WrappedKeys,

@@ -3,6 +3,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod adopt;
+mod annotations;
 mod ballast;
 mod batch;
 mod capture;

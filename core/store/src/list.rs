@@ -122,20 +122,21 @@ fn page(
     };
     // One more than asked for says whether there is a next page.
     let rows_max = i64::try_from(limit.saturating_add(1)).unwrap_or(i64::MAX);
-    let mut lines = rows::all(connection, PAGE, params![places.start + number, places.end, rows_max], read)?;
+    let mut lines = rows::all(connection, PAGE, params![places.start + number, places.end, rows_max], |row| read(row, state))?;
     let more = lines.len() > limit;
     lines.truncate(limit);
     let next = lines.last().filter(|_| more).map(|(_, place)| Cursor(After::Number(place - places.start)));
     Ok(Page { captures: lines.into_iter().map(|(capture, _)| capture).collect(), next })
 }
 
-fn read(row: &Row<'_>) -> Result<(CaptureSummary, i64), StoreError> {
+/// A line; those of one state's list do not repeat it.
+fn read(row: &Row<'_>, state: Option<AssetState>) -> Result<(CaptureSummary, i64), StoreError> {
     let sha256: Option<[u8; 32]> = row.get(6)?;
     let capture = CaptureSummary {
         id: rows::capture_id(row, 0)?,
         asset_id: rows::asset_id(row, 1)?,
         kind: rows::word(row, 2, "kind")?,
-        state: rows::word(row, 3, "asset state")?,
+        state: state.map_or_else(|| rows::word(row, 3, "asset state"), Ok)?,
         created: rows::unix_ms(row, 4)?,
         bytes: rows::count(row, 5)?,
         sha256: sha256.map(snaptrak_domain::Sha256Digest),

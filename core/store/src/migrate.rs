@@ -31,7 +31,7 @@ pub(crate) const LADDER: &[Migration] = &[
     },
     Migration {
         sql: include_str!("migrations/0004_list_lines.sql"),
-        sha256: "0f34b03a3db14679798ff8f9bd6f9d547ea061f4ec9724c004a3583037b7044c",
+        sha256: "460af961596165ae36dc565b6516803784628b3c7c0fba5a3750c849d3d52016",
     },
 ];
 

@@ -1,13 +1,13 @@
 //! One capture with everything that hangs on it.
 
 use crate::{
-    Store, StoreError, keep, layout,
+    Store, StoreError, annotations, keep, layout,
     queue::{outgoing, step_row},
     rows,
 };
 use rusqlite::Connection;
 use snaptrak_domain::{
-    AssetId, AssetState, CaptureId, CaptureMetadata, Finding, PieceState, Reason, Rendition, Sha256Digest, StepKind,
+    Annotation, AssetId, AssetState, CaptureId, CaptureMetadata, Finding, PieceState, Reason, Rendition, Sha256Digest, StepKind,
     StepState, UnixMs,
 };
 use std::path::PathBuf;
@@ -23,6 +23,8 @@ pub struct CaptureDetail {
     pub assets: Vec<AssetDetail>,
     /// What was found in it.
     pub findings: Vec<Finding>,
+    /// What people said of it later, by field.
+    pub annotations: Vec<Annotation>,
     /// What was and is to be done with it.
     pub steps: Vec<StepDetail>,
 }
@@ -137,6 +139,7 @@ pub(crate) fn detail(connection: &Connection, capture_id: CaptureId) -> Result<C
         pinned: keep::is_pinned(connection, capture_id)?,
         assets,
         findings: outgoing::findings(connection, capture_id)?,
+        annotations: annotations::of_capture(connection, capture_id)?,
         steps: steps.collect(),
     })
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod analyse;
 pub(crate) mod annotate;
+pub(crate) mod annotations;
 pub(crate) mod bundle;
 pub(crate) mod capture;
 pub(crate) mod completions;
@@ -48,6 +49,7 @@ pub(crate) fn run(arguments: &Arguments, output: &Output) -> Result<Exit, Error>
         Command::Show(arguments) => show::run(arguments, globals, output),
         Command::View(arguments) => view::run(arguments, globals, output),
         Command::Annotate(arguments) => annotate::run(arguments, globals, output),
+        Command::Annotations(arguments) => annotations::run(arguments, globals, output),
         Command::Fetch(arguments) => fetch::run(arguments, globals, output),
         Command::Thumbnail(arguments) => thumbnail::run(arguments, globals, output),
         Command::Status => status::run(globals, output),

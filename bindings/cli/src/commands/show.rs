@@ -1,5 +1,6 @@
 //! `show`: one capture in full.
 
+use super::annotations::{self, AnnotationShape};
 use crate::{error::Error, exit::Exit, globals::Globals, human, output::Output, session, words as sentences};
 use serde::Serialize;
 use snaptrak::{
@@ -22,6 +23,7 @@ struct Shape {
     pinned: bool,
     assets: Vec<AssetShape>,
     findings: Vec<FindingShape>,
+    annotations: Vec<AnnotationShape>,
     steps: Vec<StepShape>,
 }
 
@@ -81,6 +83,7 @@ fn shape(detail: CaptureDetail) -> Shape {
         pinned: detail.pinned,
         assets: detail.assets.into_iter().map(asset).collect(),
         findings: detail.findings.into_iter().map(finding).collect(),
+        annotations: AnnotationShape::all(detail.annotations),
         steps: detail.steps.into_iter().map(step).collect(),
     }
 }
@@ -146,6 +149,9 @@ fn words(shape: &Shape) -> String {
         .collect();
     blocks.push(human::table(["ASSET", "STATE", "SIZE", "PIECES", "SHA-256"], &assets));
     blocks.extend(shape.findings.iter().map(finding_words));
+    if !shape.annotations.is_empty() {
+        blocks.push(annotations::words(&shape.annotations));
+    }
     let steps: Vec<[String; 4]> = shape
         .steps
         .iter()

@@ -160,3 +160,30 @@ fn contents_enter_no_log() {
         run(&mut place.program(["capture", file.to_str().unwrap(), "--note", "canary-in-the-note", "-vvv"])).stderr;
     assert!(!log.contains("canary"), "{log}");
 }
+
+#[test]
+fn annotations_are_written_shown_and_removed() {
+    let place = Place::with_store();
+    let id = place.json(["note", "short"]).1["captures"][0]["id"].as_str().unwrap().to_owned();
+    let (exit, none) = place.json(["annotations", &id]);
+    assert_eq!((exit, &none), (0, &json!({"schema": "snaptrak.annotations/1", "id": id, "annotations": []})));
+    let (exit, said) = place.json(["annotations", &id, "--set", "room=12", "--set", "state=a=b c"]);
+    let values = |answer: &Value| {
+        let all = answer["annotations"].as_array().unwrap();
+        all.iter().map(|one| (one["field"].clone(), one["value"].clone())).collect::<Vec<_>>()
+    };
+    assert_eq!((exit, values(&said)), (0, vec![(json!("room"), json!("12")), (json!("state"), json!("a=b c"))]));
+    assert!(said["annotations"][0]["written_ms"].as_i64().unwrap() > 0);
+    let (_, left) = place.json(["annotations", &id, "--remove", "state"]);
+    assert_eq!(values(&left), [(json!("room"), json!("12"))]);
+    assert_eq!(place.json(["show", &id]).1["annotations"], left["annotations"]);
+    let words = String::from_utf8(run(&mut place.program(["show", &id])).stdout).unwrap();
+    assert!(words.contains("room"), "{words}");
+    for wrong in ["Room=1", "room", "=1"] {
+        assert_fails(|| place.program(["annotations", &id, "--set", wrong]), 2, "usage");
+    }
+    let long = format!("room={}", "x".repeat(20_000));
+    assert_fails(|| place.program(["annotations", &id, "--set", &long]), 2, "invalid_argument");
+    let stranger = "0193e6f6-0000-7000-8000-000000000000";
+    assert_fails(|| place.program(["annotations", stranger, "--set", "room=1"]), 1, "not_found");
+}

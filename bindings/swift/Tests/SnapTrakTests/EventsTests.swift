@@ -22,6 +22,26 @@ final class EventsTests: XCTestCase {
         try await snaptrak.shutdown()
     }
 
+    func testWhatPeopleSayOfACaptureIsToldShownAndRemoved() async throws {
+        let station = try Station()
+        defer { station.remove() }
+        let snaptrak = try await station.open()
+        let note = try await snaptrak.note(text: "the door is jammed")
+        var events = snaptrak.events().makeAsyncIterator()
+        _ = try await events.next()
+        try await snaptrak.setAnnotations(id: note.id, fields: ["room": "12", "state": "jammed"])
+        let told = try await events.next()
+        XCTAssertEqual(told?.events.map(\.captureId), [note.id])
+        XCTAssertEqual(told?.events.map(\.kind), [.annotated])
+        try await snaptrak.setAnnotations(id: note.id, fields: ["state": nil])
+        let annotations = try await snaptrak.show(id: note.id).annotations
+        XCTAssertEqual(annotations.map(\.field), ["room"])
+        XCTAssertEqual(annotations.map(\.value), ["12"])
+        let refused = await refusal(try await snaptrak.setAnnotations(id: note.id, fields: ["Room": "12"]))
+        XCTAssertEqual(refused?.code, "invalid_argument")
+        try await snaptrak.shutdown()
+    }
+
     func testTheQueueAndTheFindingsBeginWithHowTheyAre() async throws {
         let station = try Station()
         defer { station.remove() }

@@ -7,7 +7,7 @@ use super::base64_text::Base64;
 use crate::intake::NewNote;
 use serde::{Deserialize, Serialize};
 use snaptrak_domain::{
-    AccountId, AssetId, CaptureId, CaptureMetadata, DeviceId, Finding, OrganisationId, Sha256Digest, UnixMs,
+    AccountId, Annotation, AssetId, CaptureId, CaptureMetadata, DeviceId, Finding, OrganisationId, Sha256Digest, UnixMs,
 };
 
 /// One entry. A note, the usual one, is large beside some others.
@@ -34,6 +34,8 @@ pub(crate) enum Entry {
     Tombstone { asset_id: AssetId, pieces: Vec<u32>, reason: String, at_ms: UnixMs },
     /// What the person does not want dropped, and when it was last looked at.
     Keep { capture_id: CaptureId, pinned: bool, viewed_ms: Option<UnixMs> },
+    /// A field that somebody wrote; the later one of a field stands, wherever it is read.
+    Annotation { capture_id: CaptureId, annotation: Annotation },
     /// A capture's metadata as it stands now.
     Metadata { capture_id: CaptureId, metadata: CaptureMetadata },
     /// Who the device works for, without tokens.

@@ -1,4 +1,4 @@
--- Version 4: the list in order of arrival, under whole numbers. A shipped file never changes (a test holds its checksum).
+-- Version 4: the list in order of arrival, under whole numbers; annotations. A shipped file never changes (a test holds its checksum).
 -- [stays], [leaves: how] as in version 1.
 
 -- Where the lines of one state begin: below zero, far enough apart for all numbers that captures can have. The list of all comes
@@ -21,7 +21,7 @@ CREATE TABLE list_line (
     capture_id BLOB NOT NULL CHECK (length(capture_id) = 16),  -- [stays]
     asset_id   BLOB NOT NULL CHECK (length(asset_id) = 16),  -- [stays] the original
     kind       TEXT NOT NULL,                                -- [stays]
-    state      TEXT NOT NULL,                                -- [stays] of the original
+    state      TEXT,                                         -- [stays] of the original; NULL where the place says it
     created_ms INTEGER NOT NULL,                             -- [stays]
     bytes      INTEGER NOT NULL,                             -- [stays] plaintext bytes of the original
     sha256     BLOB                                          -- [stays] its plaintext digest, NULL until it is closed
@@ -47,14 +47,14 @@ CREATE TRIGGER list_line_inserted AFTER INSERT ON asset WHEN NEW.rendition = 'or
         SELECT number, id, NEW.id, kind, NEW.state, created_ms, NEW.bytes, NEW.sha256
           FROM capture WHERE id = NEW.capture_id;
     INSERT INTO list_line (place, capture_id, asset_id, kind, state, created_ms, bytes, sha256)
-        SELECT start + number, id, NEW.id, kind, NEW.state, created_ms, NEW.bytes, NEW.sha256
+        SELECT start + number, id, NEW.id, kind, NULL, created_ms, NEW.bytes, NEW.sha256
           FROM capture JOIN list_start ON list_start.state = NEW.state WHERE id = NEW.capture_id;
 END;
 
 CREATE TRIGGER list_line_moved AFTER UPDATE OF state, bytes, sha256 ON asset WHEN NEW.rendition = 'original' BEGIN
     UPDATE list_line SET state = NEW.state, bytes = NEW.bytes, sha256 = NEW.sha256
      WHERE place = (SELECT number FROM capture WHERE id = NEW.capture_id);
-    UPDATE list_line SET state = NEW.state, bytes = NEW.bytes, sha256 = NEW.sha256, place = place
+    UPDATE list_line SET bytes = NEW.bytes, sha256 = NEW.sha256, place = place
                + (SELECT start FROM list_start WHERE state = NEW.state) - (SELECT start FROM list_start WHERE state = OLD.state)
      WHERE place = (SELECT start FROM list_start WHERE state = OLD.state)
                  + (SELECT number FROM capture WHERE id = NEW.capture_id);
@@ -72,3 +72,14 @@ CREATE TRIGGER list_line_deleted AFTER DELETE ON asset WHEN OLD.rendition = 'ori
         (SELECT number FROM capture WHERE id = OLD.capture_id),
         (SELECT number FROM capture WHERE id = OLD.capture_id) + (SELECT start FROM list_start WHERE state = OLD.state));
 END;
+
+-- What people say of a capture later, field by field.
+CREATE TABLE annotation (
+    capture_id BLOB NOT NULL REFERENCES capture (id) CHECK (length(capture_id) = 16),
+    field      TEXT NOT NULL,     -- [leaves: changes feed] a name
+    value      TEXT,              -- [leaves: changes feed] NULL: removed, which an older value must not undo
+    at_ms      INTEGER NOT NULL,  -- [leaves: changes feed] when it was written, as all devices order it: this,
+    at_count   INTEGER NOT NULL CHECK (at_count >= 0),               -- [leaves: changes feed] then this,
+    device_id  BLOB NOT NULL CHECK (length(device_id) = 16),         -- [leaves: changes feed] then this
+    PRIMARY KEY (capture_id, field)
+) STRICT, WITHOUT ROWID;

@@ -87,6 +87,7 @@ fn remove(transaction: &WriteTransaction<'_>, capture_id: CaptureId, asset_id: A
     rows::change(transaction, "DELETE FROM piece WHERE asset_id = ?1", [asset_id.as_bytes()])?;
     rows::change(transaction, "DELETE FROM asset WHERE id = ?1", [asset_id.as_bytes()])?;
     rows::change(transaction, "DELETE FROM keep WHERE capture_id = ?1", [capture_id.as_bytes()])?;
+    rows::change(transaction, "DELETE FROM annotation WHERE capture_id = ?1", [capture_id.as_bytes()])?;
     rows::change(transaction, "DELETE FROM capture WHERE id = ?1", [capture_id.as_bytes()])?;
     transaction.announce(capture_rows::removed(capture_id, asset_id));
     Ok(())

@@ -5,7 +5,7 @@ use super::{
     replay::Replayed,
     report::{Findings, UnreadableCode},
 };
-use crate::{StoreError, journal::Entry, queue::enrolment as enrolment_rows, rows};
+use crate::{StoreError, annotations, journal::Entry, queue::enrolment as enrolment_rows, rows};
 use rusqlite::{Connection, params};
 use snaptrak_domain::{AssetId, CaptureId, CaptureMetadata, Finding, Sha256Digest, UnixMs, queue_store::Enrolment};
 use snaptrak_seal::{PieceEntry, ReceiptClaims, UntrustedCountersignature, UntrustedReceipt, sha256};
@@ -75,6 +75,7 @@ pub(super) fn entry(
                 params![capture_id.as_bytes(), pinned, viewed_ms.map(|at| at.0)],
             )?;
         }
+        Entry::Annotation { capture_id, annotation } => annotations::keep(connection, *capture_id, annotation)?,
         Entry::Metadata { capture_id, metadata } => {
             if keep_metadata(connection, *capture_id, metadata)? {
                 replayed.metadata.insert(*capture_id);

@@ -1,7 +1,7 @@
 //! A capture's rows as lines of the new journal: everything that is only rows.
 
 use crate::{
-    StoreError,
+    StoreError, annotations,
     journal::{Entry, Lines},
     queue::outgoing,
     receipts, rows,
@@ -37,6 +37,9 @@ pub(super) fn capture(
         })?;
     if let Some((pinned, viewed_ms)) = kept {
         lines.entry(&Entry::Keep { capture_id, pinned, viewed_ms });
+    }
+    for annotation in annotations::all_of_capture(connection, capture_id)? {
+        lines.entry(&Entry::Annotation { capture_id, annotation });
     }
     if metadata_differs {
         lines.entry(&Entry::Metadata { capture_id, metadata: outgoing::metadata(connection, capture_id)? });

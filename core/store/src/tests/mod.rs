@@ -1,5 +1,6 @@
 //! Tests of the whole store, in the crate so that they can put rows and files into the state that a kill leaves.
 
+mod annotations;
 mod captures;
 mod clock;
 mod derived;

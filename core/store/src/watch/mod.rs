@@ -43,8 +43,8 @@ pub enum Interest {
     Findings(CaptureId),
 }
 
-/// What has happened since the last batch. An asset is in it once, with its newest state; its findings are an event of their
-/// own. Without events for whoever watches no list of them.
+/// What has happened since the last batch. An asset is in it once, with its newest state; its findings and its annotations are
+/// events of their own. Without events for whoever watches no list of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Batch {
     /// In the order in which they first happened.

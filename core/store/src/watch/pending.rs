@@ -25,8 +25,8 @@ pub(super) struct Pending {
 #[derive(Default)]
 pub(super) struct News {
     events: Vec<StoreEvent>,
-    /// Where the entry of an asset is; findings have one of their own.
-    places: HashMap<(AssetId, bool), usize>,
+    /// Where the entry of an asset is; its findings and its annotations have one of their own.
+    places: HashMap<(AssetId, Option<EventKind>), usize>,
     missed: bool,
     /// Something of what a watcher without a list of events waits for.
     touched: bool,
@@ -80,7 +80,8 @@ impl Pending {
 impl News {
     /// The newest state of an asset takes the place of the one before; what the watcher has not heard of yet stays new.
     fn add(&mut self, event: &StoreEvent) {
-        let key = (event.asset_id, event.kind == EventKind::Found);
+        let its_own = [EventKind::Found, EventKind::Annotated].contains(&event.kind).then_some(event.kind);
+        let key = (event.asset_id, its_own);
         if let Some(place) = self.places.get(&key) {
             let waiting = &mut self.events[*place];
             let is_new = waiting.kind == EventKind::Added && event.kind == EventKind::StateChanged;
@@ -126,13 +127,15 @@ mod tests {
     #[test]
     fn an_asset_has_its_newest_state_at_its_first_place() {
         use AssetState::{Queued, Saved, Sending, Verified};
-        use EventKind::{Added, Found, Removed, StateChanged};
+        use EventKind::{Added, Annotated, Found, Removed, StateChanged};
         let batch = told(&[
             event(1, Added, Saved),
             event(2, StateChanged, Queued),
             event(1, StateChanged, Queued),
             event(2, Found, Queued),
+            event(2, Annotated, Queued),
             event(2, StateChanged, Sending),
+            event(2, Annotated, Sending),
             event(3, Added, AssetState::Recording),
             event(3, Removed, AssetState::Cancelled),
             event(2, StateChanged, Verified),
@@ -141,6 +144,7 @@ mod tests {
             event(1, Added, Queued),
             event(2, StateChanged, Verified),
             event(2, Found, Queued),
+            event(2, Annotated, Sending),
             event(3, Removed, AssetState::Cancelled),
         ];
         assert_eq!(batch, Batch { events: expected.to_vec(), missed: false });

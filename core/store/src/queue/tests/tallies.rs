@@ -66,7 +66,7 @@ fn check(fixture: &Fixture, step: usize) {
             SELECT number, capture_id, asset.id AS asset_id, kind, state, created_ms, bytes, sha256
               FROM capture JOIN asset ON asset.capture_id = capture.id AND rendition = 'original'),
         right AS (SELECT * FROM original
-            UNION ALL SELECT number + start, capture_id, asset_id, kind, state, created_ms, bytes, sha256
+            UNION ALL SELECT number + start, capture_id, asset_id, kind, NULL, created_ms, bytes, sha256
               FROM original JOIN list_start USING (state))
         SELECT count(*) FROM (SELECT * FROM (SELECT * FROM right EXCEPT SELECT * FROM list_line)
             UNION ALL SELECT * FROM (SELECT * FROM list_line EXCEPT SELECT * FROM right))";

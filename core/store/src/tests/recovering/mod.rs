@@ -3,7 +3,7 @@
 use crate::tests::world::{World, capture, contents, copy_folder, files, plain, read_all};
 use crate::{CaptureRequest, InPlace, RecoverReport, Recovery, Store, StoreError, StoredReceipt, UnreadableCode, rows};
 use snaptrak_domain::{
-    AccountId, AssetId, AssetState, CancelToken, CaptureId, CaptureMetadata, Finding, KeyClass, KeyStoreError, Kind,
+    AccountId, Annotation, AssetId, AssetState, CancelToken, CaptureId, CaptureMetadata, Finding, KeyClass, KeyStoreError, Kind,
     OrganisationId, Rendition, Sha256Digest, StageMs, StepKind, Task,
     queue_store::{Enrolment, QueueStore, Recipient, RecipientRole},
 };
@@ -33,6 +33,7 @@ struct Seen {
     metadata: CaptureMetadata,
     assets: Vec<Asset>,
     findings: Vec<Finding>,
+    annotations: Vec<Annotation>,
     original: Option<Vec<u8>>,
 }
 
@@ -55,6 +56,7 @@ fn seen(store: &Store) -> Vec<Seen> {
                 })
                 .collect(),
             findings: detail.findings,
+            annotations: detail.annotations,
         }
     };
     ids.into_iter().map(one).collect()
@@ -154,7 +156,7 @@ fn enrol(store: &Store) {
     store.set_recipients(recipients());
 }
 
-/// A store with two photos (one of them found in and verified), a note, a long note as a file, a recording of two pieces.
+/// A store with two photos (one of them found in and verified), a note, a recording of two pieces; photo and note are annotated.
 fn filled() -> World {
     let world = World::new();
     let store = world.create();
@@ -163,7 +165,7 @@ fn filled() -> World {
     world.clock.advance_ms(1_000);
     // The clock goes back: ids and times are what they were, and the order of arrival too.
     world.clock.set_wall_ms(snaptrak_testkit::FAKE_START_MS - 86_400_000);
-    store.note(CaptureRequest { tags: vec!["tag".into()], ..CaptureRequest::default() }, NOTE).unwrap();
+    let note = store.note(CaptureRequest { tags: vec!["tag".into()], ..CaptureRequest::default() }, NOTE).unwrap();
     capture(&store, &[b"\xff\xd8\xff\xe0".as_slice(), &plain(300_000)].concat());
     let mut recording = store.record(CaptureRequest { kind: Some(Kind::Audio), ..Default::default() }).unwrap();
     recording.write(&plain(33_554_432 + 70_000)).unwrap();
@@ -172,6 +174,13 @@ fn filled() -> World {
     let (step, now) = (&analyse[0], snaptrak_domain::Clock::now(world.clock.as_ref()));
     store.save_findings(step.step_id, step.capture_id, photo.asset_id, &[finding()], now).unwrap();
     verify(&store, &world, photo.asset_id);
+    let field = |name: &str, value: Option<&str>| vec![(name.parse().unwrap(), value.map(str::to_owned))];
+    for id in [photo.capture_id, note.capture_id] {
+        store.annotate(id, field("room", Some("12"))).unwrap();
+        store.annotate(id, field("room", Some("what a person says later"))).unwrap();
+        store.annotate(id, field("gone", Some("said"))).unwrap();
+        store.annotate(id, field("gone", None)).unwrap();
+    }
     store.sign_pending().unwrap();
     store.close().unwrap();
     world
@@ -222,6 +231,7 @@ fn queued_is_prepared(before: &Seen) -> Seen {
         metadata: before.metadata.clone(),
         assets: before.assets.iter().map(asset).collect(),
         findings: before.findings.clone(),
+        annotations: before.annotations.clone(),
         original: before.original.clone(),
     }
 }

@@ -11,6 +11,7 @@ fn a_store_without_its_database_comes_back_complete() {
     let (store, report) = recover(&world);
     assert_eq!(report, RecoverReport { readable: 4, recovered: 4, keys_kept: true, ..Default::default() });
     assert_eq!(seen(&store), captures.iter().map(queued_is_prepared).collect::<Vec<_>>());
+    assert_eq!(captures.iter().filter(|seen| seen.annotations.len() == 1).count(), 2);
     assert_eq!(receipts(&store), chain);
     assert_eq!(numbers(&store), order);
     assert_eq!(store.enrolment().unwrap().unwrap().device_id, store.device_id());

@@ -66,6 +66,27 @@ internal class EventsTest {
         }
 
     @Test
+    fun `what people say of a capture is told, shown and removed`() =
+        testing {
+            SnapTrak.openOrCreate(config(), MemoryKeyStore()).useThenShutdown { snapTrak ->
+                val noted = snapTrak.note("the door is jammed")
+                val batches = Channel<EventBatch>(Channel.UNLIMITED)
+                val collecting = launch { snapTrak.events().collect(batches::send) }
+                batches.receive()
+                snapTrak.setAnnotations(noted.id, mapOf("room" to "12", "state" to "jammed"))
+                assertEquals(listOf(noted.id to EventKind.ANNOTATED), batches.receive().events.map { it.captureId to it.kind })
+                snapTrak.setAnnotations(noted.id, mapOf("state" to null))
+                val annotations = snapTrak.show(noted.id).annotations
+                assertEquals(listOf("room" to "12"), annotations.map { it.field to it.value })
+                assertEquals(
+                    "invalid_argument",
+                    assertThrows<SnapTrakException.Refused> { snapTrak.setAnnotations(noted.id, mapOf("Room" to "12")) }.code,
+                )
+                collecting.cancelAndJoin()
+            }
+        }
+
+    @Test
     fun `a collector that takes its time is told everything in fewer batches`() =
         testing {
             SnapTrak.openOrCreate(config(), MemoryKeyStore()).useThenShutdown { snapTrak ->
