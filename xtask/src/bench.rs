@@ -37,7 +37,7 @@ pub(crate) struct Command {
 pub(crate) fn run(command: &Command, cache: &Cache) -> Result<()> {
     prerequisites::ensure()?;
     if command.group == "ffi" {
-        return ffi::run(command.json.as_deref(), cache);
+        return ffi::run(command.json.as_deref(), &command.only, cache);
     }
     terminal::progress("building the bench in the release profile (the first time takes some minutes)");
     let mut bench = process::cargo();

@@ -56,10 +56,10 @@ pub use watch::{FindingsWatcher, QueueWatcher, Watcher};
 
 pub use snaptrak_domain::{
     AccountId, Annotation, AssetId, AssetState, BootId, CancelToken, CaptureId, CaptureMetadata, Clock, DeviceId, Disk,
-    EndedBecause, EventKind, FieldName, FieldNameError, Finding, FindingBox, HybridTime, KeptCode, KeyClass, KeyStore, KeyStoreError, Kind, Location,
-    MonotonicMs, OrganisationId, PieceState, Random, RandomError, Reason, ReasonCode, Rendition, Secret, Sha256Digest,
-    Signer, SignerError, StageMs, StepKind, StepState, StoreEvent, Task, UnixMs, WallTime, capture::CaptureSummary,
-    engine::Accelerator, key_store::WrappedKeys,
+    EndedBecause, EventKind, FieldName, FieldNameError, Finding, FindingBox, HybridTime, KeptCode, KeyClass, KeyStore,
+    KeyStoreError, Kind, Location, MonotonicMs, OrganisationId, PieceState, Random, RandomError, Reason, ReasonCode,
+    Rendition, Secret, Sha256Digest, Signer, SignerError, StageMs, StepKind, StepState, StoreEvent, Task, UnixMs,
+    WallTime, capture::CaptureSummary, engine::Accelerator, key_store::WrappedKeys,
 };
 pub use snaptrak_store::{
     AssetDetail, Batch, CaptureDetail, Captured, Cursor, CursorError, Page, ParkedStep, PieceDetail, PieceDone,

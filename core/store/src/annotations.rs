@@ -30,8 +30,8 @@ impl Store {
                 changed = true;
             }
             let sql = "SELECT count(*) FROM annotation WHERE capture_id = ?1";
-            let count: usize = rows::only(transaction, sql, [capture_id.as_bytes()], |row| Ok(row.get(0)?))?;
-            if count > FIELDS_MAX {
+            let count = rows::only(transaction, sql, [capture_id.as_bytes()], |row| rows::count(row, 0))?;
+            if count > FIELDS_MAX as u64 {
                 return Err(StoreError::Refused { code: "too_many_fields" });
             }
             if changed {
@@ -76,14 +76,7 @@ fn write(connection: &Connection, capture_id: CaptureId, annotation: &Annotation
          SELECT id, ?2, ?3, ?4, ?5, ?6 FROM capture WHERE id = ?1
          ON CONFLICT (capture_id, field) DO UPDATE SET value = excluded.value, at_ms = excluded.at_ms,
              at_count = excluded.at_count, device_id = excluded.device_id",
-        params![
-            capture_id.as_bytes(),
-            field.as_str(),
-            value,
-            at.unix_ms.0,
-            at.count,
-            at.device_id.as_bytes()
-        ],
+        params![capture_id.as_bytes(), field.as_str(), value, at.unix_ms.0, at.count, at.device_id.as_bytes()],
     )?;
     Ok(())
 }

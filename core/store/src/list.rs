@@ -122,7 +122,8 @@ fn page(
     };
     // One more than asked for says whether there is a next page.
     let rows_max = i64::try_from(limit.saturating_add(1)).unwrap_or(i64::MAX);
-    let mut lines = rows::all(connection, PAGE, params![places.start + number, places.end, rows_max], |row| read(row, state))?;
+    let mut lines =
+        rows::all(connection, PAGE, params![places.start + number, places.end, rows_max], |row| read(row, state))?;
     let more = lines.len() > limit;
     lines.truncate(limit);
     let next = lines.last().filter(|_| more).map(|(_, place)| Cursor(After::Number(place - places.start)));

@@ -7,8 +7,8 @@ use crate::{
 };
 use rusqlite::Connection;
 use snaptrak_domain::{
-    Annotation, AssetId, AssetState, CaptureId, CaptureMetadata, Finding, PieceState, Reason, Rendition, Sha256Digest, StepKind,
-    StepState, UnixMs,
+    Annotation, AssetId, AssetState, CaptureId, CaptureMetadata, Finding, PieceState, Reason, Rendition, Sha256Digest,
+    StepKind, StepState, UnixMs,
 };
 use std::path::PathBuf;
 

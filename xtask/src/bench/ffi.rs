@@ -27,6 +27,9 @@ const TARGET: f64 = 0.67;
 /// The beginnings of their names.
 const WITH_TARGET: [&str; 4] = ["call", "handle", "suspend call", "async call"];
 
+/// Rounds of each row, of which the tests give the median and the range.
+const ROUNDS: usize = 7;
+
 /// One kind of call.
 #[derive(Serialize)]
 struct Row {
@@ -34,41 +37,79 @@ struct Row {
     unit: &'static str,
     ours: f64,
     peer: f64,
+    floor: Option<f64>,
     /// Above 1 means that ours is cheaper.
     ratio_median: f64,
     ratio_min: f64,
     ratio_max: f64,
     target: Option<f64>,
+    rounds: usize,
 }
 
-/// Measures both languages; Swift where its tool-chain can be had.
-pub(super) fn run(json: Option<&Path>, cache: &Cache) -> Result<()> {
+/// A language that was not measured.
+#[derive(Serialize)]
+struct NotRun {
+    name: &'static str,
+    why: String,
+}
+
+#[derive(Serialize)]
+struct Machine {
+    cpu: String,
+    cores: usize,
+}
+
+/// Everything that was measured.
+#[derive(Serialize)]
+struct Answer {
+    rows: Vec<Row>,
+    not_run: Vec<NotRun>,
+    machine: Machine,
+}
+
+/// Measures both languages, Swift where its tool-chain can be had; only rows whose name contains `only`, all of which begin with
+/// the language.
+pub(super) fn run(json: Option<&Path>, only: &str, cache: &Cache) -> Result<()> {
+    let is_asked = |language: &str| only.split(':').next().is_none_or(|wanted| language.contains(wanted));
+    let mut answer = Answer { rows: Vec::new(), not_run: Vec::new(), machine: machine() };
     build(&["--workspace", "--all-targets"])?;
     build(&["--release", "--package", "snaptrak-probe"])?;
-    let release = target().join("release");
-    let mut maven = kotlin::maven(cache, &release)?;
-    maven.args(["test", "-Dtest=CallsTest,ManyEventsTest", "-Dsurefire.failIfNoSpecifiedTests=false"]);
-    maven.arg(format!("-Dsnaptrak.events={EVENTS}"));
-    terminal::progress(&format!("measuring Kotlin: {CALLS} calls of each kind, some minutes"));
-    let mut rows = rows(&process::run(maven.arg(format!("-Dsnaptrak.calls={CALLS}")))?);
-    print(&rows);
+    if is_asked("Kotlin") {
+        terminal::progress(&format!("measuring Kotlin: {CALLS} calls of each kind, ten minutes or more"));
+        answer.take(&measured_kotlin(cache)?, only);
+    }
     match swift::obstacle() {
-        Some(why) => terminal::result(&format!("Swift not run: {why}")),
+        _ if !is_asked("Swift") => {}
+        Some(why) => answer.not_run.push(NotRun { name: "Swift", why }),
         None => {
             swift::prepare(cache)?;
             let mut tests = swift::probe(cache, "release")?;
             tests.env("SNAPTRAK_CALLS", CALLS.to_string());
             tests.env("SNAPTRAK_EVENTS", EVENTS.to_string());
-            terminal::progress("measuring Swift: the same");
-            let swift = self::rows(&process::run(&mut tests)?);
-            print(&swift);
-            rows.extend(swift);
+            terminal::progress(&format!("measuring Swift: {CALLS} calls of each kind, some minutes"));
+            answer.take(&process::run(&mut tests)?, only);
         }
     }
+    answer.print();
     let Some(file) = json else { return Ok(()) };
     let text =
-        serde_json::to_string_pretty(&rows).map_err(|source| Error::Description { path: file.to_owned(), source })?;
+        serde_json::to_string_pretty(&answer).map_err(|source| Error::Description { path: file.to_owned(), source })?;
     std::fs::write(file, text + "\n").at(file)
+}
+
+fn measured_kotlin(cache: &Cache) -> Result<String> {
+    let mut maven = kotlin::maven(cache, &target().join("release"))?;
+    maven.args(["test", "-Dtest=CallsTest,ManyEventsTest", "-Dsurefire.failIfNoSpecifiedTests=false", "-DskipShipped"]);
+    maven.args([format!("-Dsnaptrak.events={EVENTS}"), format!("-Dsnaptrak.calls={CALLS}")]);
+    process::run(&mut maven)
+}
+
+fn machine() -> Machine {
+    let information = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model =
+        information.lines().find(|line| line.starts_with("model name")).and_then(|line| line.split(": ").nth(1));
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    Machine { cpu: model.unwrap_or("unknown").to_owned(), cores }
 }
 
 fn build(what: &[&str]) -> Result<()> {
@@ -100,10 +141,12 @@ fn row(line: &str) -> Option<Row> {
         unit: "µs",
         ours: ours / 1000.0,
         peer: bare / 1000.0,
+        floor: None,
         ratio_median: 1.0 / ratio,
         ratio_min: 1.0 / max,
         ratio_max: 1.0 / min,
         target: measured.then_some(TARGET),
+        rounds: ROUNDS,
     })
 }
 
@@ -120,31 +163,48 @@ fn events(line: &str) -> Option<Row> {
         unit: "%",
         ours: share,
         peer: SHARE_MAX,
+        floor: None,
         ratio_median: ratio(share),
         ratio_min: ratio(max),
         ratio_max: ratio(min),
         target: Some(1.0),
+        rounds: ROUNDS,
     })
 }
 
-fn print(rows: &[Row]) {
-    terminal::result(&format!(
-        "{:<44} {:>9} {:>9}  {:<4} {:>6} {:>13} {:>7}",
-        "", "ours", "bare", "unit", "ratio", "range", "target"
-    ));
-    for row in rows {
-        let target = match row.target {
-            Some(target) if row.ratio_median < target => format!("{target:.2} !"),
-            Some(target) => format!("{target:.2}  "),
-            None => "-  ".to_owned(),
-        };
-        let range = format!("{:.2}-{:.2}", row.ratio_min, row.ratio_max);
+impl Answer {
+    fn take(&mut self, said: &str, only: &str) {
+        self.rows.extend(rows(said).into_iter().filter(|row| row.name.contains(only)));
+    }
+
+    fn print(&self) {
         terminal::result(&format!(
-            "{:<44} {:>9.3} {:>9.3}  {:<4} {:>6.2} {range:>13} {target:>7}",
-            row.name, row.ours, row.peer, row.unit, row.ratio_median
+            "{:<48} {:>9} {:>9}  {:<4} {:>6} {:>13} {:>7}",
+            "", "ours", "bare", "unit", "ratio", "range", "target"
+        ));
+        for row in &self.rows {
+            let target = match row.target {
+                Some(target) if row.ratio_median < target => format!("{target:.2} !"),
+                Some(target) => format!("{target:.2}  "),
+                None => "-  ".to_owned(),
+            };
+            let range = format!("{:.2}-{:.2}", row.ratio_min, row.ratio_max);
+            terminal::result(&format!(
+                "{:<48} {:>9.3} {:>9.3}  {:<4} {:>6.2} {range:>13} {target:>7}",
+                row.name, row.ours, row.peer, row.unit, row.ratio_median
+            ));
+        }
+        for row in &self.not_run {
+            terminal::result(&format!("{:<48} not run: {}", row.name, row.why));
+        }
+        terminal::result(&format!(
+            "{} with {} cores; a target that is not met has a mark",
+            self.machine.cpu, self.machine.cores
+        ));
+        terminal::result(&format!(
+            "{CALLS} calls of each kind (49 of a chunk of 1 MiB); nothing stayed in the library"
         ));
     }
-    terminal::result(&format!("{CALLS} calls of each kind (49 of a chunk of 1 MiB); nothing stayed in the library"));
 }
 
 #[cfg(test)]

@@ -46,7 +46,8 @@ fn fields_are_written_replaced_and_removed_and_nothing_else_moves() {
 
 #[test]
 fn what_is_too_much_or_of_no_capture_is_refused_whole() {
-    let store = World::new().create();
+    let world = World::new();
+    let store = world.create();
     let id = capture(&store, b"one").capture_id;
     let long = "x".repeat(FIELD_VALUE_BYTES_MAX + 1);
     let answer = store.annotate(id, vec![field("a", Some("said")), field("b", Some(&long))]);
@@ -78,7 +79,8 @@ fn a_clock_that_goes_back_does_not_lose_what_was_written_last() {
 /// The journal may be read twice, and another device's value may arrive after a later one.
 #[test]
 fn of_two_values_of_a_field_the_later_stands_in_whatever_order_they_come() {
-    let store = World::new().create();
+    let world = World::new();
+    let store = world.create();
     let id = capture(&store, b"one").capture_id;
     let written = |value: Option<&str>, unix_ms, count, device| Annotation {
         field: "room".parse().unwrap(),
@@ -116,7 +118,8 @@ fn of_two_values_of_a_field_the_later_stands_in_whatever_order_they_come() {
 
 #[test]
 fn who_watches_is_told_of_the_capture_once_and_not_of_what_changes_nothing() {
-    let store = World::new().create();
+    let world = World::new();
+    let store = world.create();
     let captured = capture(&store, b"one");
     let id = captured.capture_id;
     let watcher = store.watch(Interest::Events).unwrap();

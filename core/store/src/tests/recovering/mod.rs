@@ -3,8 +3,8 @@
 use crate::tests::world::{World, capture, contents, copy_folder, files, plain, read_all};
 use crate::{CaptureRequest, InPlace, RecoverReport, Recovery, Store, StoreError, StoredReceipt, UnreadableCode, rows};
 use snaptrak_domain::{
-    AccountId, Annotation, AssetId, AssetState, CancelToken, CaptureId, CaptureMetadata, Finding, KeyClass, KeyStoreError, Kind,
-    OrganisationId, Rendition, Sha256Digest, StageMs, StepKind, Task,
+    AccountId, Annotation, AssetId, AssetState, CancelToken, CaptureId, CaptureMetadata, Finding, KeyClass,
+    KeyStoreError, Kind, OrganisationId, Rendition, Sha256Digest, StageMs, StepKind, Task,
     queue_store::{Enrolment, QueueStore, Recipient, RecipientRole},
 };
 use snaptrak_seal::{
