@@ -180,7 +180,8 @@ fn annotations_are_written_shown_and_removed() {
     let words = String::from_utf8(run(&mut place.program(["show", &id])).stdout).unwrap();
     assert!(words.contains("room"), "{words}");
     for wrong in ["Room=1", "room", "=1"] {
-        assert_fails(|| place.program(["annotations", &id, "--set", wrong]), 2, "usage");
+        let (exit, answer) = place.json(["annotations", &id, "--set", wrong]);
+        assert_eq!((exit, &answer["code"]), (2, &json!("usage")), "{wrong}");
     }
     let long = format!("room={}", "x".repeat(20_000));
     assert_fails(|| place.program(["annotations", &id, "--set", &long]), 2, "invalid_argument");

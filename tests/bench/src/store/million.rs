@@ -23,8 +23,11 @@ pub(crate) use idle::{sit, wait};
 const PAGE: usize = 100;
 /// Openings of each store in a round.
 const OPENINGS: usize = 5;
-/// Questions to each store in a round.
+/// Questions to each store in a round, where each is asked after the store's memory was given back, or costs much.
 const TURNS: usize = 40;
+/// The same where a store keeps in memory what it has read: so many that a round is longer than what disturbs it, and that the upper
+/// pages of the large store, like the small one's only page, have been read before.
+const TURNS_IN_MEMORY: usize = 1_000;
 /// Each round lets out some captures of the small store; it must not run dry.
 const CHOOSING_ROUNDS_MAX: usize = BASE_CAPTURES / limits::LET_OUT_MAX - 1;
 
@@ -88,12 +91,12 @@ pub(super) fn rows(folder: &Path, captures: usize, rounds: usize, only: &str) ->
         cursors[elsewhere]
     };
     let mut any_page = |state: Option<AssetState>| {
-        rate(TURNS, || {
+        rate(TURNS_IN_MEMORY, || {
             let page = large.list(state, Some(anywhere()), PAGE)?;
             if page.captures.len() < PAGE / 4 { Err("a page without captures".into()) } else { Ok(()) }
         })
     };
-    let first_page = |state| rate(TURNS, || Ok(small.list(state, None, PAGE).map(|_| ())?));
+    let first_page = |state| rate(TURNS_IN_MEMORY, || Ok(small.list(state, None, PAGE).map(|_| ())?));
     // Each of both with none of its pages in memory, as the first look after an app was started: what is compared is the size of
     // the store, and not a page that was read before with one that was not.
     let mut any_page_unread = |state: Option<AssetState>| {
