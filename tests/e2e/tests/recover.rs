@@ -60,6 +60,14 @@ fn fill(station: &mut Station) -> Vec<Captured> {
     taken.extend(captures(&station.client.tell(&["note", "what a person saw", "--tag", "site"]).unwrap()));
     taken.push(record(&station.client));
     taken.extend(station.capture(&files[3..]).unwrap());
+    for capture in &taken {
+        let words = ["annotations", &capture.id, "--set", "room=12", "--set", "gone=said"];
+        station.client.tell(&words).unwrap();
+        station
+            .client
+            .tell(&["annotations", &capture.id, "--set", "room=what is said later", "--remove", "gone"])
+            .unwrap();
+    }
     taken
 }
 
@@ -80,7 +88,13 @@ fn seen(client: &Client, capture: &Captured) -> Value {
             json!([asset["asset_id"], asset["rendition"], asset["bytes"], asset["sha256"], pieces])
         })
         .collect();
-    json!({"assets": assets, "findings": shown["findings"], "sha256": viewed["sha256"]})
+    json!({
+        "assets": assets,
+        "metadata": shown["metadata"],
+        "findings": shown["findings"],
+        "annotations": shown["annotations"],
+        "sha256": viewed["sha256"],
+    })
 }
 
 fn all(client: &Client, taken: &[Captured]) -> Vec<Value> {
@@ -108,6 +122,7 @@ fn a_store_whose_database_is_deleted_comes_back_complete() {
     let taken = fill(&mut station);
     let (before, listed, receipts) = (all(&station.client, &taken), list(&station.client), verify(&station.client));
     assert_eq!(receipts["countersigned"], 3);
+    assert!(before.iter().all(|seen| seen["annotations"][0]["value"] == "what is said later"));
     let store = station.path("store");
     fs::remove_dir_all(store.join("database")).unwrap();
     let refused = station.client.ask(&["list"]).unwrap();

@@ -1,13 +1,13 @@
 //! A store that is to be recovered, and what must have come back of it.
 //!
-//! Owns what was known of the store before its database went: captures, states, findings, sealed bytes, and a recording that
+//! Owns what was known of the store before its database went: captures, states, findings, annotations, sealed bytes, and a recording that
 //! broke off. Refuses to know how a recovery is started or killed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use snaptrak_driver::Client;
 
 use super::check::{self, Listed};
@@ -38,7 +38,8 @@ pub(super) struct Before {
     /// The folder without its database.
     pub(super) contents: Contents,
     captures: Vec<Listed>,
-    findings: BTreeMap<String, Value>,
+    /// Findings and annotations of each.
+    said: BTreeMap<String, Value>,
     /// The asset that broke off, whose piece is sealed again when it is closed.
     broken_off: String,
     source: Source,
@@ -64,10 +65,16 @@ impl Before {
             acknowledged.add_all(&ended.lines);
         }
         let captures = check::listed(&site.client)?;
-        let findings = captures.iter().map(|one| Ok((one.id.clone(), findings(&site.client, &one.id)?)));
-        let findings = findings.collect::<Result<BTreeMap<_, _>>>()?;
-        if acknowledged.purged() == 0 || findings.values().all(|found| *found == Value::Array(Vec::new())) {
-            return Err(broken("nothing was purged, or nothing was found in any capture"));
+        for one in captures.iter().step_by(2) {
+            let field = format!("trial={}", chance.next());
+            site.client.tell(&["annotations", &one.id, "--set", "trial=0", "--set", "gone=1"])?;
+            site.client.tell(&["annotations", &one.id, "--set", &field, "--remove", "gone"])?;
+        }
+        let said = captures.iter().map(|one| Ok((one.id.clone(), said(&site.client, &one.id)?)));
+        let said = said.collect::<Result<BTreeMap<_, _>>>()?;
+        let nobody = |what: &str| said.values().all(|said| said[what] == Value::Array(Vec::new()));
+        if acknowledged.purged() == 0 || nobody("findings") || nobody("annotations") {
+            return Err(broken("nothing was purged, or nothing was found in any capture or said of it"));
         }
         let store = &site.client.store;
         let incoming = store.join("incoming");
@@ -82,7 +89,7 @@ impl Before {
             <[String; 1]>::try_from(new).map_err(|_| broken("a recording that breaks off has no folder"))?;
         let (owed_bytes, database) = (complete()?, store.join("database"));
         fs::remove_dir_all(&database).at(&database)?;
-        Ok(Self { contents: Contents::of(store)?, captures, findings, broken_off, source, owed_bytes })
+        Ok(Self { contents: Contents::of(store)?, captures, said, broken_off, source, owed_bytes })
     }
 
     /// Captures that must come back: those that were listed, and the recording.
@@ -98,9 +105,12 @@ impl Before {
         let mut holds = old.len() == known.len() && self.captures.iter().all(|one| self.is_listed(one, &old));
         for _ in 0..OPENED {
             let one = &self.captures[chance.below(self.captures.len() as u64) as usize];
-            let opens = check::opens(client, one)? && findings(client, &one.id)? == self.findings[&one.id];
+            let opens = check::opens(client, one)? && said(client, &one.id)? == self.said[&one.id];
             if !opens {
-                terminal::progress(&format!("   {} does not open, or other things are found in it", one.id));
+                terminal::progress(&format!(
+                    "   {} does not open, or other things are found in it or said of it",
+                    one.id
+                ));
             }
             holds &= opens;
         }
@@ -160,6 +170,7 @@ fn jobs(sources: &mut Sources, chance: &mut Chance) -> Result<Vec<Job>> {
     Ok(jobs)
 }
 
-fn findings(client: &Client, id: &str) -> Result<Value> {
-    Ok(client.tell(&["show", id])?["findings"].take())
+fn said(client: &Client, id: &str) -> Result<Value> {
+    let mut shown = client.tell(&["show", id])?;
+    Ok(json!({"findings": shown["findings"].take(), "annotations": shown["annotations"].take()}))
 }
