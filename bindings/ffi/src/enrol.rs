@@ -34,6 +34,16 @@ pub struct SignIn {
     pub trust_root: Option<String>,
 }
 
+/// An account that the app itself has signed in to: its `TokenProvider` speaks for it.
+#[derive(Clone, uniffi::Record)]
+pub struct Enrol {
+    /// Origin of the API.
+    pub server: String,
+    /// As in `SignUp::trust_root`.
+    #[uniffi(default = None)]
+    pub trust_root: Option<String>,
+}
+
 /// Who this device works for now.
 #[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
 pub struct Enrolled {
@@ -68,7 +78,18 @@ impl SnapTrak {
         self.run(move |core| Ok(core.sign_in(request)?.into())).await
     }
 
-    /// Ends the session. The enrolment and everything captured stay.
+    /// Enrols this device with the account for which the `TokenProvider` of this instance gives tokens; no password and no token of
+    /// it is kept. From now on, also after a restart, the provider is asked when something is to be sent, and again when the server
+    /// has refused its token.
+    pub async fn enrol(&self, request: Enrol) -> Result<Enrolled, SnapTrakError> {
+        let Enrol { server, trust_root } = request;
+        let trust_root = trust_root.as_deref().map(ids::digest).transpose()?;
+        let request = snaptrak::Enrol { server, trust_root };
+        self.run(move |core| Ok(core.enrol(request)?.into())).await
+    }
+
+    /// Ends the session, or stops asking the app for tokens until it enrols or signs in again: what the app is signed in to is its
+    /// own to end. The enrolment and everything captured stay.
     pub async fn sign_out(&self) -> Result<(), SnapTrakError> {
         self.run(|core| Ok(core.sign_out()?)).await
     }

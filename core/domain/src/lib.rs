@@ -28,6 +28,7 @@ pub mod signer;
 pub mod step;
 pub mod step_event;
 pub mod store_event;
+pub mod token_provider;
 pub mod transport;
 
 pub use asset::{AssetState, Rendition};
@@ -48,3 +49,4 @@ pub use secret::Secret;
 pub use signer::{Signer, SignerError};
 pub use step::{StepKind, StepState};
 pub use store_event::{EventKind, StoreEvent};
+pub use token_provider::{TokenError, TokenProvider};

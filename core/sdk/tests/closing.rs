@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use snaptrak::{
-    AnalyseOptions, Budget, CancelToken, CaptureOptions, Config, EndedBecause, Error, ErrorCode, Kind, Platform,
+    AnalyseOptions, Budget, CancelToken, CaptureOptions, Config, EndedBecause, Enrol, Error, ErrorCode, Kind, Platform,
     Progress, ProgressEvent, PurgeOptions, Quiet, RecordOptions, Rendition, RotateKeys, Secret, SignIn, SignUp,
     SnapTrak,
 };
@@ -121,6 +121,7 @@ fn every_call_after_the_end_is_told_the_same() {
         ("analyse", code(closed.analyse(&AnalyseOptions::default(), &Quiet))),
         ("sign_up", code(closed.sign_up(sign_up(server())))),
         ("sign_in", code(closed.sign_in(sign_in(server())))),
+        ("enrol", code(closed.enrol(Enrol { server: server(), trust_root: None }))),
         ("sign_out", code(closed.sign_out())),
         ("sync", code(closed.sync(Budget::default(), &Quiet))),
         ("fetch", code(closed.fetch(id, &Quiet))),
