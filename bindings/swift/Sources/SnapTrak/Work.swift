@@ -155,7 +155,7 @@ extension SnapTrak {
         }
     }
 
-    /// The same in place, for what ``SnapTrak/openOrCreate(_:keyStore:signer:)`` answers with `damaged` or `keys_lost`: the folder is
+    /// The same in place, for what ``SnapTrak/openOrCreate(_:keyStore:signer:tokenProvider:)`` answers with `damaged` or `keys_lost`: the folder is
     /// renamed and stays, and a new store takes its place.
     ///
     /// - Parameters:

@@ -29,6 +29,7 @@ final class ClosingTests: XCTestCase {
             await refusal(try await snaptrak.fetch(id: note.id)),
             await refusal(try await snaptrak.forecast()),
             await refusal(try await snaptrak.signUp(request: SignUp(server: "http://127.0.0.1:9", email: "a", password: "b"))),
+            await refusal(try await snaptrak.enrol(request: Enrol(server: "http://127.0.0.1:9"))),
             await refusal(try await snaptrak.signOut()),
             await refusal(try await snaptrak.sync()),
             await refusal(try await { for try await _ in snaptrak.syncing() {} }()),
@@ -213,8 +214,10 @@ final class ClosingTests: XCTestCase {
             await refusal(try open.tick()),
             await refusal(try open.pause()),
             await refusal(try open.finish()),
+            await refusal(try open.finish()),
+            await refusal(try open.discard()),
         ]
-        XCTAssertEqual(refusals.map { $0?.code }, Array(repeating: "cancelled", count: 4))
+        XCTAssertEqual(refusals.map { $0?.code }, Array(repeating: "cancelled", count: 6))
         let captures = try await again.list().captures.count
         XCTAssertEqual(captures, 2)
         try await again.shutdown()

@@ -1,7 +1,9 @@
 package com.snaptrak
 
+import java.io.File
 import java.nio.ByteBuffer
 import java.nio.file.Path
+import java.util.concurrent.ConcurrentHashMap
 import java.util.concurrent.TimeUnit
 import java.util.concurrent.atomic.AtomicInteger
 import kotlinx.coroutines.CoroutineStart
@@ -169,10 +171,27 @@ internal class AbuseTest {
                         { recording.tick() },
                         { recording.pause() },
                         { recording.finish() },
+                        { recording.finish() },
+                        { recording.discard() },
                     )
                 calls.forEach { call -> assertEquals("cancelled", assertThrows<SnapTrakException.Refused> { call() }.code) }
                 assertEquals(1, again.captures().toList().size)
             }
+            recording.destroy()
+            snapTrak.destroy()
+        }
+
+    @Test
+    fun `a recording that has ended says so until the shutdown`() =
+        testing {
+            val snapTrak = opened()
+            val recording = snapTrak.record(Kind.AUDIO)
+            recording.append(ByteBuffer.wrap(byteArrayOf(1)))
+            recording.finish()
+            val again = listOf<() -> Unit>({ recording.finish() }, { recording.discard() })
+            again.forEach { call -> assertEquals("invalid_argument", assertThrows<SnapTrakException.Refused> { call() }.code) }
+            snapTrak.shutdown()
+            again.forEach { call -> assertEquals("cancelled", assertThrows<SnapTrakException.Refused> { call() }.code) }
             recording.destroy()
             snapTrak.destroy()
         }
@@ -232,6 +251,7 @@ internal class AbuseTest {
                     { snapTrak.purge() },
                     { snapTrak.forecast() },
                     { snapTrak.signUp(SignUp("http://127.0.0.1:9", "you@example.org", "a long enough password")) },
+                    { snapTrak.enrol(Enrol("http://127.0.0.1:9")) },
                     { snapTrak.signOut() },
                     { snapTrak.sync() },
                     { snapTrak.syncing().collect() },
@@ -357,6 +377,20 @@ internal class AbuseTest {
             }
         }
     }
+
+    @Test
+    fun `what the app gives is called on threads of the library`() =
+        testing {
+            val threads: MutableSet<String> = ConcurrentHashMap.newKeySet()
+            val called = { threads += File("/proc/thread-self/comm").readText().trim() }
+            opened(keyStore = MemoryKeyStore(instead = { called() }), signer = JavaSigner(instead = called)).useThenShutdown { snapTrak ->
+                assertEquals(setOf("snaptrak-call"), threads)
+                snapTrak.note("who is calling?")
+                threads.clear()
+                assertEquals(1uL, snapTrak.verify().signed)
+                assertEquals(setOf("snaptrak-call"), threads, "a signer may take its time: the store's writer never waits for it")
+            }
+        }
 
     @Test
     fun `a signer that cannot say its key is told to the app`() =
