@@ -62,7 +62,9 @@ impl Exit {
         match code {
             C::WrongKey | C::NeedsUser | C::NotYet | C::KeysLost => Self::Key,
             C::StorageFull => Self::StorageFull,
-            C::Offline | C::TlsFailed | C::ServerFailed | C::TimedOut | C::SealedMismatch => Self::Incomplete,
+            C::Offline | C::TlsFailed | C::ServerFailed | C::TimedOut | C::NoToken | C::SealedMismatch => {
+                Self::Incomplete
+            }
             C::ServerLost => Self::Parked,
             C::Damaged => Self::Damaged,
             C::InUse => Self::InUse,

@@ -50,6 +50,7 @@ pub(crate) fn of_reason(code: ReasonCode) -> &'static str {
     match code {
         R::NotEnrolled => "no account yet: it waits until this device signs up or in",
         R::SignedOut => "the session ended: it waits until somebody signs in",
+        R::NoToken => "the app had no access token: it waits for the next try",
         R::Offline => "the server cannot be reached",
         R::Waiting => "it waits for its turn",
         R::WaitsForStep => "it waits for an earlier step of the same capture",
@@ -97,6 +98,7 @@ pub(crate) fn of_stop(reason: StoppedBecause) -> &'static str {
         S::BudgetBytes => "The bytes that were granted are used. Run it again to go on.",
         S::Offline => "The server cannot be reached. Everything waits safely; run it again when there is a network.",
         S::SignedOut => "The session is over. Run `snaptrak sign-in`; everything waits safely.",
+        S::NoToken => "There was no access token to send with. Everything waits safely; run it again later.",
         S::NotEnrolled => "This device belongs to no account yet. Run `snaptrak sign-up` or `snaptrak sign-in`.",
         S::TrustNotChained => {
             "The organisation's keys do not chain to the root that this device trusts. Nothing is sent; ask the organisation."

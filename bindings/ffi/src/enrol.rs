@@ -1,17 +1,16 @@
 //! Who this device works for.
 
-use crate::{SnapTrak, SnapTrakError, ids};
+use crate::{Cancellation, SnapTrak, SnapTrakError, cancellation::Waiting, ids};
 use snaptrak::Secret;
+use std::sync::Arc;
 
-/// A new account.
+/// A new account. Its password is given beside it, so that nobody prints it with this.
 #[derive(Clone, uniffi::Record)]
 pub struct SignUp {
     /// Origin of the API, for example `https://api.example`.
     pub server: String,
     /// E-mail address.
     pub email: String,
-    /// Password.
-    pub password: String,
     /// The person's name.
     #[uniffi(default = None)]
     pub name: Option<String>,
@@ -20,15 +19,23 @@ pub struct SignUp {
     pub trust_root: Option<String>,
 }
 
-/// An account that exists.
+/// An account that exists. Its password is given beside it, so that nobody prints it with this.
 #[derive(Clone, uniffi::Record)]
 pub struct SignIn {
     /// Origin of the API.
     pub server: String,
     /// E-mail address.
     pub email: String,
-    /// Password.
-    pub password: String,
+    /// As in `SignUp::trust_root`.
+    #[uniffi(default = None)]
+    pub trust_root: Option<String>,
+}
+
+/// An account that the app itself has signed in to: its `TokenProvider` speaks for it.
+#[derive(Clone, uniffi::Record)]
+pub struct Enrol {
+    /// Origin of the API.
+    pub server: String,
     /// As in `SignUp::trust_root`.
     #[uniffi(default = None)]
     pub trust_root: Option<String>,
@@ -51,26 +58,61 @@ pub struct Enrolled {
 
 #[uniffi::export]
 impl SnapTrak {
-    /// Creates an account and enrols this device. What was captured before is wrapped for the organisation later.
-    pub async fn sign_up(&self, request: SignUp) -> Result<Enrolled, SnapTrakError> {
-        let SignUp { server, email, password, name, trust_root } = request;
-        let trust_root = trust_root.as_deref().map(ids::digest).transpose()?;
+    /// Creates an account and enrols this device. What was captured before is wrapped for the organisation later. Broken off, the
+    /// account may be there already: sign in.
+    #[uniffi::method(default(cancellation = None))]
+    pub async fn sign_up(
+        &self,
+        request: SignUp,
+        password: String,
+        cancellation: Option<Arc<Cancellation>>,
+    ) -> Result<Enrolled, SnapTrakError> {
+        let SignUp { server, email, name, trust_root } = request;
         let password = Secret::new(password.into_bytes());
+        let trust_root = trust_root.as_deref().map(ids::digest).transpose()?;
         let request = snaptrak::SignUp { server, email, password, name, trust_root };
-        self.run(move |core| Ok(core.sign_up(request)?.into())).await
+        let waiting = Waiting::for_call(cancellation);
+        self.run_until(waiting, move |core, token| Ok(core.sign_up_until(request, token)?.into())).await
     }
 
     /// Enrols this device with an account that exists, or begins a new session.
-    pub async fn sign_in(&self, request: SignIn) -> Result<Enrolled, SnapTrakError> {
-        let SignIn { server, email, password, trust_root } = request;
+    #[uniffi::method(default(cancellation = None))]
+    pub async fn sign_in(
+        &self,
+        request: SignIn,
+        password: String,
+        cancellation: Option<Arc<Cancellation>>,
+    ) -> Result<Enrolled, SnapTrakError> {
+        let SignIn { server, email, trust_root } = request;
+        let password = Secret::new(password.into_bytes());
         let trust_root = trust_root.as_deref().map(ids::digest).transpose()?;
-        let request = snaptrak::SignIn { server, email, password: Secret::new(password.into_bytes()), trust_root };
-        self.run(move |core| Ok(core.sign_in(request)?.into())).await
+        let request = snaptrak::SignIn { server, email, password, trust_root };
+        let waiting = Waiting::for_call(cancellation);
+        self.run_until(waiting, move |core, token| Ok(core.sign_in_until(request, token)?.into())).await
     }
 
-    /// Ends the session. The enrolment and everything captured stay.
-    pub async fn sign_out(&self) -> Result<(), SnapTrakError> {
-        self.run(|core| Ok(core.sign_out()?)).await
+    /// Enrols this device with the account for which the `TokenProvider` of this instance gives tokens; no password and no token of
+    /// it is kept. From now on, also after a restart, the provider is asked when something is to be sent, and again when the server
+    /// has refused its token.
+    #[uniffi::method(default(cancellation = None))]
+    pub async fn enrol(
+        &self,
+        request: Enrol,
+        cancellation: Option<Arc<Cancellation>>,
+    ) -> Result<Enrolled, SnapTrakError> {
+        let Enrol { server, trust_root } = request;
+        let trust_root = trust_root.as_deref().map(ids::digest).transpose()?;
+        let request = snaptrak::Enrol { server, trust_root };
+        let waiting = Waiting::for_call(cancellation);
+        self.run_until(waiting, move |core, token| Ok(core.enrol_until(request, token)?.into())).await
+    }
+
+    /// Ends the session, or stops asking the app for tokens until it enrols or signs in again: what the app is signed in to is its
+    /// own to end. The enrolment and everything captured stay.
+    #[uniffi::method(default(cancellation = None))]
+    pub async fn sign_out(&self, cancellation: Option<Arc<Cancellation>>) -> Result<(), SnapTrakError> {
+        let waiting = Waiting::for_call(cancellation);
+        self.run_until(waiting, move |core, token| Ok(core.sign_out_until(token)?)).await
     }
 }
 

@@ -1,6 +1,9 @@
 //! Recordings: bytes are borrowed from the app as they come, and nothing is copied on the way.
 
-use crate::{CaptureOptions, Captured, Kind, SnapTrak, SnapTrakError, threads};
+use crate::{
+    CaptureOptions, Captured, Kind, SnapTrak, SnapTrakError,
+    threads::{self, Ended},
+};
 use snaptrak::ErrorCode;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -50,6 +53,7 @@ pub struct Recorded {
 pub struct Recording {
     core: Mutex<Option<snaptrak::Recording>>,
     id: String,
+    instance: Ended,
 }
 
 #[uniffi::export]
@@ -64,10 +68,11 @@ impl SnapTrak {
     ) -> Result<Arc<Recording>, SnapTrakError> {
         let options = options.unwrap_or_default().into();
         let record_options = record_options.unwrap_or_default().into();
+        let instance = self.ended();
         self.run(move |core| {
             let recording = core.record_with(kind.into(), options, record_options)?;
             let id = recording.capture_id().to_string();
-            Ok(Arc::new(Recording { core: Mutex::new(Some(recording)), id }))
+            Ok(Arc::new(Recording { core: Mutex::new(Some(recording)), id, instance }))
         })
         .await
     }
@@ -140,10 +145,14 @@ impl Recording {
         &self,
         work: impl FnOnce(&mut snaptrak::Recording) -> Result<T, SnapTrakError>,
     ) -> Result<T, SnapTrakError> {
-        threads::here(|| work(self.slot().as_mut().ok_or_else(ended)?))
+        threads::here(|| {
+            self.instance.go_on()?;
+            work(self.slot().as_mut().ok_or_else(ended)?)
+        })
     }
 
     fn take(&self) -> Result<snaptrak::Recording, SnapTrakError> {
+        self.instance.go_on()?;
         self.slot().take().ok_or_else(ended)
     }
 }

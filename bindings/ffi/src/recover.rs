@@ -48,7 +48,8 @@ pub async fn recover(
     let (from, key) = (PathBuf::from(from), recovery_key.map(|text| Secret::new(text.into_bytes())));
     let work = move |token: &CancelToken| {
         let _turn = Turn::wait_for(&config.store, token)?;
-        let (config, platform, told) = (config.into(), platform(key_store, None)?, progress::Adapted::new(progress));
+        let (config, platform, told) =
+            (config.into(), platform(key_store, None, None)?, progress::Adapted::new(progress));
         Ok(snaptrak::SnapTrak::recover_until(&from, &config, &platform, key.as_ref(), &told, token)?.into())
     };
     Waiting::for_call(cancellation).run(&Threads::new()?, work).await
@@ -67,7 +68,8 @@ pub async fn quarantine_and_recover(
     let key = recovery_key.map(|text| Secret::new(text.into_bytes()));
     let work = move |token: &CancelToken| {
         let _turn = Turn::wait_for(&config.store, token)?;
-        let (config, platform, told) = (config.into(), platform(key_store, None)?, progress::Adapted::new(progress));
+        let (config, platform, told) =
+            (config.into(), platform(key_store, None, None)?, progress::Adapted::new(progress));
         Ok(snaptrak::SnapTrak::quarantine_and_recover_until(&config, &platform, key.as_ref(), &told, token)?.into())
     };
     Waiting::for_call(cancellation).run(&Threads::new()?, work).await

@@ -1,10 +1,11 @@
 //! The instance: opening, closing, keys.
 
 use crate::{
-    Config, KeyStore, Signer, SnapTrakError,
+    Config, KeyStore, Signer, SnapTrakError, TokenProvider,
     cancellation::Waiting,
     key_store, signer,
-    threads::{self, Threads},
+    threads::{self, Ended, Threads},
+    token_provider,
 };
 use snaptrak::{CancelToken, Error, Platform};
 use std::sync::Arc;
@@ -35,23 +36,26 @@ type Begin = fn(snaptrak::Config, Platform) -> Result<snaptrak::SnapTrak, Error>
 #[uniffi::export]
 impl SnapTrak {
     /// Makes a store in an empty or absent folder and opens it. Without a `signer` a software key signs receipts, which say so.
-    #[uniffi::constructor(default(signer = None))]
+    /// A `token_provider` gives access tokens to `SnapTrak::enrol` and all that follows it.
+    #[uniffi::constructor(default(signer = None, token_provider = None))]
     pub async fn create(
         config: Config,
         key_store: Arc<dyn KeyStore>,
         signer: Option<Arc<dyn Signer>>,
+        token_provider: Option<Arc<dyn TokenProvider>>,
     ) -> Result<Arc<Self>, SnapTrakError> {
-        Self::begin(snaptrak::SnapTrak::create, config, key_store, signer).await
+        Self::begin(snaptrak::SnapTrak::create, config, move || platform(key_store, signer, token_provider)).await
     }
 
     /// Opens the store of the configuration. One process owns a store: a second gets `InUse`.
-    #[uniffi::constructor(default(signer = None))]
+    #[uniffi::constructor(default(signer = None, token_provider = None))]
     pub async fn open(
         config: Config,
         key_store: Arc<dyn KeyStore>,
         signer: Option<Arc<dyn Signer>>,
+        token_provider: Option<Arc<dyn TokenProvider>>,
     ) -> Result<Arc<Self>, SnapTrakError> {
-        Self::begin(snaptrak::SnapTrak::open, config, key_store, signer).await
+        Self::begin(snaptrak::SnapTrak::open, config, move || platform(key_store, signer, token_provider)).await
     }
 
     /// Ends the work in progress, writes down what is only in memory and frees the store. What waits for the server is broken off,
@@ -92,14 +96,18 @@ impl SnapTrak {
         &self.core
     }
 
+    /// For what may outlive this instance.
+    pub(crate) fn ended(&self) -> Ended {
+        self.threads.ended()
+    }
+
     async fn begin(
         begin: Begin,
         config: Config,
-        key_store: Arc<dyn KeyStore>,
-        signer: Option<Arc<dyn Signer>>,
+        platform: impl FnOnce() -> Result<Platform, SnapTrakError> + Send + 'static,
     ) -> Result<Arc<Self>, SnapTrakError> {
         let threads = Threads::new()?;
-        let core = threads.run(move || Ok(begin(config.into(), platform(key_store, signer)?)?)).await?;
+        let core = threads.run(move || Ok(begin(config.into(), platform()?)?)).await?;
         Ok(Arc::new(Self { core, threads }))
     }
 
@@ -127,7 +135,9 @@ impl SnapTrak {
 pub(crate) fn platform(
     key_store: Arc<dyn KeyStore>,
     signer: Option<Arc<dyn Signer>>,
+    token_provider: Option<Arc<dyn TokenProvider>>,
 ) -> Result<Platform, SnapTrakError> {
     let signer = signer.map(signer::adapted).transpose()?;
-    Ok(Platform { signer, ..Platform::system(Arc::new(key_store::Adapted(key_store))) })
+    let token_provider = token_provider.map(token_provider::adapted);
+    Ok(Platform { signer, token_provider, ..Platform::system(Arc::new(key_store::Adapted(key_store))) })
 }

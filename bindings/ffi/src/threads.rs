@@ -38,6 +38,16 @@ pub(crate) fn running() -> usize {
     RUNNING.load(Ordering::Relaxed)
 }
 
+/// Whether an instance was shut down, for what may outlive it.
+pub(crate) struct Ended(Arc<Semaphore>);
+
+impl Ended {
+    /// Refuses what comes after the shutdown.
+    pub(crate) fn go_on(&self) -> Result<(), SnapTrakError> {
+        if self.0.is_closed() { Err(shut_down()) } else { Ok(()) }
+    }
+}
+
 /// The threads of one instance.
 pub(crate) struct Threads {
     /// Taken when the instance goes: whatever still runs ends by itself, and nobody waits for it.
@@ -62,6 +72,11 @@ impl Threads {
             .build()
             .map_err(|_| SnapTrakError::internal("the system gave no threads"))?;
         Ok(Self { runtime: Some(runtime), turns: Arc::new(Semaphore::new(CALLS_AT_ONCE)) })
+    }
+
+    /// For what may outlive the instance.
+    pub(crate) fn ended(&self) -> Ended {
+        Ended(Arc::clone(&self.turns))
     }
 
     /// Runs `work` on a thread of the instance, once it has a turn.
@@ -198,6 +213,16 @@ mod tests {
         assert_eq!(code(told), "cancelled");
         drop(running);
         block_on(threads.run(|| Ok(()))).unwrap();
+    }
+
+    #[test]
+    fn what_outlives_the_threads_is_refused_after_the_shutdown() {
+        let threads = Threads::new().unwrap();
+        let ended = threads.ended();
+        ended.go_on().unwrap();
+        block_on(threads.run_last(|| Ok(()))).unwrap();
+        drop(threads);
+        assert_eq!(code(ended.go_on()), "cancelled");
     }
 
     #[test]

@@ -50,7 +50,7 @@ fn waits<T>(call: std::pin::Pin<&mut impl Future<Output = T>>) -> bool {
 fn with_store(test: impl AsyncFnOnce(Arc<SnapTrak>) -> Result<(), SnapTrakError>) {
     let folder = tempfile::tempdir().unwrap();
     block_on(async {
-        let instance = SnapTrak::create(config(&folder), Arc::new(Open), None).await.unwrap();
+        let instance = SnapTrak::create(config(&folder), Arc::new(Open), None, None).await.unwrap();
         test(Arc::clone(&instance)).await.unwrap();
         instance.shutdown().await.unwrap();
     });

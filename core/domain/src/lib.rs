@@ -29,6 +29,7 @@ pub mod signer;
 pub mod step;
 pub mod step_event;
 pub mod store_event;
+pub mod token_provider;
 pub mod transport;
 
 pub use annotation::{Annotation, FieldName, FieldNameError, HybridTime};
@@ -50,3 +51,4 @@ pub use secret::Secret;
 pub use signer::{Signer, SignerError};
 pub use step::{StepKind, StepState};
 pub use store_event::{EventKind, StoreEvent};
+pub use token_provider::{TokenError, TokenProvider};

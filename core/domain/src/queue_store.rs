@@ -68,6 +68,15 @@ pub struct Tokens {
     pub refresh: Secret,
 }
 
+/// How this device speaks for its account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SavedSession {
+    /// With tokens of its own.
+    Tokens(Tokens),
+    /// With those of the app's [`TokenProvider`](crate::TokenProvider), none of which is kept.
+    Provided,
+}
+
 /// A step that can be done now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReadyStep {
@@ -196,10 +205,10 @@ pub trait QueueStore: Send + Sync {
     fn enrolment(&self) -> Result<Option<Enrolment>, QueueError>;
     /// Remembers it, together with the trust bundle that was accepted (exact bytes).
     fn save_enrolment(&self, enrolment: &Enrolment, trust_bundle: &[u8]) -> Result<(), QueueError>;
-    /// The session's tokens.
-    fn tokens(&self) -> Result<Option<Tokens>, QueueError>;
-    /// Replaces them; `None` signs out.
-    fn save_tokens(&self, tokens: Option<&Tokens>) -> Result<(), QueueError>;
+    /// The session, if someone is signed in.
+    fn session(&self) -> Result<Option<SavedSession>, QueueError>;
+    /// Replaces it; `None` signs out. It belongs to the enrolment: one with another account or server ends it.
+    fn save_session(&self, session: Option<&SavedSession>) -> Result<(), QueueError>;
     /// The trust bundle's exact bytes.
     fn trust_bundle(&self) -> Result<Option<Vec<u8>>, QueueError>;
     /// Replaces it with a newer one that was accepted, and a rotated root with it.

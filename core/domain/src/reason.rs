@@ -35,6 +35,8 @@ codes! {
     NotEnrolled = "not_enrolled", unblocked_by "sign_in";
     /// The session ended and could not be refreshed.
     SignedOut = "signed_out", unblocked_by "sign_in";
+    /// The app that signs its people in itself had no access token to give; the next window asks it again.
+    NoToken = "no_token", unblocked_by "sync";
     /// No network, or the server cannot be reached.
     Offline = "offline", unblocked_by "network";
     /// Waits for its turn.

@@ -46,6 +46,8 @@ error_codes! {
     TimedOut = "timed_out";
     /// The session ended.
     SignedOut = "signed_out";
+    /// The app's token provider has no access token now.
+    NoToken = "no_token";
     /// This device belongs to no account yet.
     NotEnrolled = "not_enrolled";
     /// E-mail or password is wrong.
@@ -160,7 +162,7 @@ impl Error {
             | C::TrustExpired => Self::SignIn(cause),
             C::WrongKey | C::NeedsUser | C::NotYet => Self::Unlock(cause),
             C::StorageFull => Self::FreeSpace(cause),
-            C::Offline | C::TlsFailed | C::ServerFailed | C::TimedOut => Self::Network(cause),
+            C::Offline | C::TlsFailed | C::ServerFailed | C::TimedOut | C::NoToken => Self::Network(cause),
             C::NewerVersion => Self::UpdateApp(cause),
             C::InUse => Self::InUse(cause),
             C::PlainHttpRefused
@@ -232,6 +234,7 @@ impl Error {
             C::TlsFailed => "give the server's root certificate, or correct the device's clock",
             C::ServerFailed | C::TimedOut => "call again later; captures wait safely",
             C::SignedOut => "sign in again",
+            C::NoToken => "call again once the app has an access token; captures wait safely",
             C::NotEnrolled => "sign up or sign in first",
             C::BadCredentials => "check e-mail and password",
             C::EmailTaken => "sign in instead, or use another e-mail",
@@ -284,6 +287,7 @@ impl Error {
         let code = match reason.code {
             R::NotEnrolled => ErrorCode::NotEnrolled,
             R::SignedOut => ErrorCode::SignedOut,
+            R::NoToken => ErrorCode::NoToken,
             R::Offline => ErrorCode::Offline,
             R::TrustNotChained => ErrorCode::TrustNotChained,
             R::TrustExpired => ErrorCode::TrustExpired,
@@ -326,6 +330,7 @@ fn sentence(code: ReasonCode) -> &'static str {
     match code {
         R::NotEnrolled => "this device belongs to no account yet",
         R::SignedOut => "the session ended",
+        R::NoToken => "the app has no access token now",
         R::Offline => "the server cannot be reached",
         R::TrustNotChained => "the organisation's keys do not chain to the pinned root",
         R::TrustExpired => "the organisation's keys ran out",

@@ -27,6 +27,8 @@ impl From<SyncError> for Error {
             SyncError::OtherAccount => C::InvalidArgument,
             SyncError::NotEnrolled => C::NotEnrolled,
             SyncError::SignedOut => C::SignedOut,
+            SyncError::NoToken => C::NoToken,
+            SyncError::NoProvider => C::InvalidArgument,
             SyncError::OtherBytes => C::SealedMismatch,
             SyncError::ServerLost => C::ServerLost,
             SyncError::AlreadyRunning => C::InUse,

@@ -33,7 +33,7 @@ mod watch;
 pub use analyse::{AnalyseOptions, AnalyseReport};
 pub use capture::CaptureOptions;
 pub use config::Config;
-pub use enrol::{Enrolled, SignIn, SignUp};
+pub use enrol::{Enrol, Enrolled, SignIn, SignUp};
 pub use error::{Cause, Error, ErrorCode};
 pub use export_key::{ExportedKey, ExportedPiece};
 pub use fetch::FetchReport;
@@ -58,8 +58,8 @@ pub use snaptrak_domain::{
     AccountId, Annotation, AssetId, AssetState, BootId, CancelToken, CaptureId, CaptureMetadata, Clock, DeviceId, Disk,
     EndedBecause, EventKind, FieldName, FieldNameError, Finding, FindingBox, HybridTime, KeptCode, KeyClass, KeyStore,
     KeyStoreError, Kind, Location, MonotonicMs, OrganisationId, PieceState, Random, RandomError, Reason, ReasonCode,
-    Rendition, Secret, Sha256Digest, Signer, SignerError, StageMs, StepKind, StepState, StoreEvent, Task, UnixMs,
-    WallTime, capture::CaptureSummary, engine::Accelerator, key_store::WrappedKeys,
+    Rendition, Secret, Sha256Digest, Signer, SignerError, StageMs, StepKind, StepState, StoreEvent, Task, TokenError,
+    TokenProvider, UnixMs, WallTime, capture::CaptureSummary, engine::Accelerator, key_store::WrappedKeys,
 };
 pub use snaptrak_store::{
     AssetDetail, Batch, CaptureDetail, Captured, Cursor, CursorError, Page, ParkedStep, PieceDetail, PieceDone,

@@ -2,7 +2,9 @@
 //! of chance are named; everything else gets them as arguments.
 
 use rustix::time::{ClockId, clock_gettime};
-use snaptrak_domain::{BootId, Clock, Disk, KeyStore, MonotonicMs, Random, RandomError, Signer, UnixMs, WallTime};
+use snaptrak_domain::{
+    BootId, Clock, Disk, KeyStore, MonotonicMs, Random, RandomError, Signer, TokenProvider, UnixMs, WallTime,
+};
 use snaptrak_store::SystemDisk;
 use std::sync::Arc;
 
@@ -17,6 +19,9 @@ pub struct Platform {
     pub key_store: Arc<dyn KeyStore>,
     /// Signs receipts; without one the keyset's software key does.
     pub signer: Option<Arc<dyn Signer>>,
+    /// Gives access tokens to [`SnapTrak::enrol`](crate::SnapTrak::enrol) and all that follows it, for an app that signs its people
+    /// in itself.
+    pub token_provider: Option<Arc<dyn TokenProvider>>,
     /// Says how much room is left.
     pub disk: Arc<dyn Disk>,
 }
@@ -29,6 +34,7 @@ impl Platform {
             random: Arc::new(SystemRandom),
             key_store,
             signer: None,
+            token_provider: None,
             disk: Arc::new(SystemDisk),
         }
     }

@@ -85,6 +85,7 @@ impl SnapTrak {
             transport: Arc::new(transport),
             clock: Arc::clone(&self.inner.platform.clock),
             random: Arc::clone(&self.inner.platform.random),
+            token_provider: self.inner.platform.token_provider.clone(),
         }));
         *slot = Some(Arc::clone(&client));
         Ok(client)

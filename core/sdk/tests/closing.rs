@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use snaptrak::{
-    AnalyseOptions, Budget, CancelToken, CaptureOptions, Config, EndedBecause, Error, ErrorCode, Kind, Platform,
+    AnalyseOptions, Budget, CancelToken, CaptureOptions, Config, EndedBecause, Enrol, Error, ErrorCode, Kind, Platform,
     Progress, ProgressEvent, PurgeOptions, Quiet, RecordOptions, Rendition, RotateKeys, Secret, SignIn, SignUp,
     SnapTrak,
 };
@@ -69,6 +69,29 @@ fn calls_that_wait_for_a_server_that_never_answers_end_at_once() {
 }
 
 #[test]
+fn a_sign_in_that_nobody_waits_for_is_broken_off_and_the_next_call_has_its_turn() {
+    let folder = tempfile::tempdir().unwrap();
+    let instance = create(&folder.path().join("store"));
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let origin = format!("http://{}", server.local_addr().unwrap());
+    let (first, second) = (CancelToken::new(), CancelToken::new());
+    let answers = thread::scope(|scope| {
+        let signing_up = scope.spawn(|| code(instance.sign_up_until(sign_up(origin.clone()), &first)));
+        let (mut connection, _) = server.accept().unwrap();
+        connection.read_exact(&mut [0]).unwrap();
+        let signing_in = scope.spawn(|| code(instance.sign_in_until(sign_in(origin.clone()), &second)));
+        first.cancel();
+        let signing_up = signing_up.join().unwrap();
+        // The second has its turn now, which the server sees.
+        server.accept().unwrap().0.read_exact(&mut [0]).unwrap();
+        second.cancel();
+        [signing_up, signing_in.join().unwrap()]
+    });
+    assert_eq!(answers, [ErrorCode::Cancelled; 2]);
+    instance.close().unwrap();
+}
+
+#[test]
 fn a_recording_that_goes_on_ends_with_what_it_has_and_lets_go_of_the_store() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store");
@@ -121,6 +144,7 @@ fn every_call_after_the_end_is_told_the_same() {
         ("analyse", code(closed.analyse(&AnalyseOptions::default(), &Quiet))),
         ("sign_up", code(closed.sign_up(sign_up(server())))),
         ("sign_in", code(closed.sign_in(sign_in(server())))),
+        ("enrol", code(closed.enrol(Enrol { server: server(), trust_root: None }))),
         ("sign_out", code(closed.sign_out())),
         ("sync", code(closed.sync(Budget::default(), &Quiet))),
         ("fetch", code(closed.fetch(id, &Quiet))),

@@ -5,14 +5,15 @@ use std::sync::Arc;
 use snaptrak_domain::fetch_store::FetchStore;
 use snaptrak_domain::queue_store::QueueStore;
 use snaptrak_domain::transport::{TransferError, Transport};
-use snaptrak_domain::{AssetId, CancelToken, Clock, Random};
+use snaptrak_domain::{AssetId, CancelToken, Clock, Random, TokenProvider};
 
-use crate::enrol::{self, EnrolRequest, Enrolled};
+use crate::enrol::{self, Credentials, EnrolRequest, Enrolled};
 use crate::error::SyncError;
 use crate::fetch::{self, FetchProgress, Fetched};
 use crate::line::{Pace, RealPace};
 use crate::observer::SyncObserver;
 use crate::report::{Budget, SyncReport};
+use crate::token_source::TokenSource;
 use crate::turn::{NoTurn, Turns};
 use crate::window;
 
@@ -27,6 +28,8 @@ pub struct SyncParts {
     pub clock: Arc<dyn Clock>,
     /// Chance, for spreading retries.
     pub random: Arc<dyn Random>,
+    /// Who gives access tokens, where the app signs its people in itself.
+    pub token_provider: Option<Arc<dyn TokenProvider>>,
 }
 
 /// Brings captures to the API. Every call blocks its thread until it is done; windows and sign-ins exclude each other. One that
@@ -34,6 +37,7 @@ pub struct SyncParts {
 pub struct SyncClient {
     pub(crate) parts: SyncParts,
     pub(crate) pace: Arc<dyn Pace>,
+    pub(crate) tokens: Option<TokenSource>,
     /// Taken by whoever talks to the server: two windows would send everything twice.
     turns: Turns,
 }
@@ -42,12 +46,12 @@ impl SyncClient {
     /// A client of these parts. Nothing runs until it is asked to.
     #[must_use]
     pub fn new(parts: SyncParts) -> Self {
-        Self { parts, pace: Arc::new(RealPace), turns: Turns::default() }
+        Self::with_pace(parts, Arc::new(RealPace))
     }
 
-    #[cfg(test)]
     pub(crate) fn with_pace(parts: SyncParts, pace: Arc<dyn Pace>) -> Self {
-        Self { parts, pace, turns: Turns::default() }
+        let tokens = parts.token_provider.clone().map(TokenSource::new);
+        Self { parts, pace, tokens, turns: Turns::default() }
     }
 
     /// Does the most valuable work that fits into the budget and says what is left. What could not be done of one item is in
@@ -79,18 +83,36 @@ impl SyncClient {
     }
 
     /// Creates an account, signs in and registers this device.
-    pub fn sign_up(&self, request: &EnrolRequest, cancel: &CancelToken) -> Result<Enrolled, SyncError> {
+    pub fn sign_up(
+        &self,
+        request: &EnrolRequest,
+        credentials: &Credentials,
+        name: Option<&str>,
+        cancel: &CancelToken,
+    ) -> Result<Enrolled, SyncError> {
         let _turn = self.turns.wait(cancel).map_err(refused)?;
-        enrol::sign_up(self, request, cancel)
+        enrol::sign_up(self, request, credentials, name, cancel)
     }
 
     /// Signs in with an account that exists and registers this device.
-    pub fn sign_in(&self, request: &EnrolRequest, cancel: &CancelToken) -> Result<Enrolled, SyncError> {
+    pub fn sign_in(
+        &self,
+        request: &EnrolRequest,
+        credentials: &Credentials,
+        cancel: &CancelToken,
+    ) -> Result<Enrolled, SyncError> {
         let _turn = self.turns.wait(cancel).map_err(refused)?;
-        enrol::sign_in(self, request, cancel)
+        enrol::sign_in(self, request, credentials, cancel)
     }
 
-    /// Ends the session here, and at the server if it can be reached. The enrolment and everything captured stay.
+    /// Registers this device with the account for which the token provider's tokens speak, and sends with them from now on.
+    pub fn enrol(&self, request: &EnrolRequest, cancel: &CancelToken) -> Result<Enrolled, SyncError> {
+        let _turn = self.turns.wait(cancel).map_err(refused)?;
+        enrol::enrol(self, request, cancel)
+    }
+
+    /// Ends the session here, and at the server if it is one of our own and the server can be reached. The token provider is asked
+    /// no more until somebody enrols or signs in. The enrolment and everything captured stay.
     pub fn sign_out(&self, cancel: &CancelToken) -> Result<(), SyncError> {
         let _turn = self.turns.wait(cancel).map_err(refused)?;
         enrol::sign_out(self, cancel)

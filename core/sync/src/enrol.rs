@@ -1,16 +1,17 @@
-//! Signing up and signing in: account, session, the organisation's keys, this device; then all of it saved at once.
+//! Signing up and signing in: account, session, the organisation's keys, this device; then all of it saved at once. An app that
+//! signs its people in itself enrols the device with a token of its own instead of a password.
 //!
 //! The trust bundle is judged before anything else is said: a server that shows another root than the expected one learns
-//! neither e-mail nor password, and no account is left behind there. It is judged against the root that the app gave, or the
+//! neither e-mail nor password nor token, and no account is left behind there. It is judged against the root that the app gave, or the
 //! one pinned earlier; else any root that signed its own bundle is taken, and the enrolment records that it was trusted on
 //! first use. A kill in between leaves an account without this device; signing in finishes it.
 
-use snaptrak_domain::queue_store::{Enrolment, QueueStore};
+use snaptrak_domain::queue_store::{Enrolment, QueueStore, SavedSession};
 use snaptrak_domain::{AccountId, CancelToken, DeviceId, OrganisationId, Secret, Sha256Digest};
 use snaptrak_seal::{AcceptedTrust, TrustAnchor, TrustError, accept_trust_bundle};
 
 use crate::api::devices::{Device, plan_register, read_register};
-use crate::api::sessions::{OpenedSession, plan_sign_in, plan_sign_out, read_session, read_sign_out};
+use crate::api::sessions::{plan_sign_in, plan_sign_out, read_session, read_sign_out};
 use crate::api::trust::{plan_fetch, read_fetch};
 use crate::api::{ApiError, Call, accounts};
 use crate::client::SyncClient;
@@ -19,17 +20,20 @@ use crate::line::Line;
 use crate::origin::Origin;
 use crate::trust;
 
-/// Who signs in from which device.
+/// With what an account is opened.
 #[derive(Debug, Clone)]
-pub struct EnrolRequest {
-    /// The API's address.
-    pub server: String,
+pub struct Credentials {
     /// The account's e-mail address.
     pub email: String,
     /// Its password, UTF-8.
     pub password: Secret,
-    /// The person's name (sign-up only).
-    pub name: Option<String>,
+}
+
+/// Which device works for whom.
+#[derive(Debug, Clone)]
+pub struct EnrolRequest {
+    /// The API's address.
+    pub server: String,
     /// SHA-256 of the organisation's raw root key, if the app knows it.
     pub trust_root: Option<Sha256Digest>,
     /// This device.
@@ -57,9 +61,19 @@ struct Flow<'a> {
     store: &'a dyn QueueStore,
 }
 
+/// A session that speaks for an account, however it was opened.
+struct Opened {
+    account_id: AccountId,
+    organisation_id: OrganisationId,
+    access: Secret,
+    saved: SavedSession,
+}
+
 pub(crate) fn sign_up(
     client: &SyncClient,
     request: &EnrolRequest,
+    credentials: &Credentials,
+    name: Option<&str>,
     cancel: &CancelToken,
 ) -> Result<Enrolled, SyncError> {
     let mut flow = Flow::new(client, request, cancel)?;
@@ -68,45 +82,79 @@ pub(crate) fn sign_up(
         return Err(SyncError::OtherAccount);
     }
     let bundle = flow.fetch_judged_trust(request)?;
-    let password = password_text(request)?;
+    let password = password_text(credentials)?;
     let call = Call { origin: &flow.origin, id: flow.line.next_id(), access: None };
-    let plan = accounts::plan_create_account(&call, &request.email, password, request.name.as_deref());
+    let plan = accounts::plan_create_account(&call, &credentials.email, password, name);
     let response = flow.line.exchange(plan, None)?;
     let account = accounts::read_create_account(&response)?;
     tracing::info!(account = %account.account_id, "account created");
-    flow.enrol(request, &bundle)
+    let session = flow.sign_in(credentials)?;
+    flow.enrol(request, &bundle, session)
 }
 
 pub(crate) fn sign_in(
     client: &SyncClient,
     request: &EnrolRequest,
+    credentials: &Credentials,
     cancel: &CancelToken,
 ) -> Result<Enrolled, SyncError> {
     let mut flow = Flow::new(client, request, cancel)?;
     let bundle = flow.fetch_judged_trust(request)?;
-    flow.enrol(request, &bundle)
+    let session = flow.sign_in(credentials)?;
+    flow.enrol(request, &bundle, session)
+}
+
+pub(crate) fn enrol(client: &SyncClient, request: &EnrolRequest, cancel: &CancelToken) -> Result<Enrolled, SyncError> {
+    let Some(source) = &client.tokens else { return Err(SyncError::NoProvider) };
+    let mut flow = Flow::new(client, request, cancel)?;
+    let bundle = flow.fetch_judged_trust(request)?;
+    // For whom a token speaks is asked anew.
+    source.forget();
+    let given = source.token(&mut flow.line, &flow.origin, None, None)?;
+    let session = Opened {
+        account_id: given.whose.account_id,
+        organisation_id: given.whose.organisation_id,
+        access: given.token,
+        saved: SavedSession::Provided,
+    };
+    flow.enrol(request, &bundle, session)
 }
 
 pub(crate) fn sign_out(client: &SyncClient, cancel: &CancelToken) -> Result<(), SyncError> {
     let store = client.parts.store.as_ref();
-    let (Some(enrolment), Some(tokens)) = (store.enrolment()?, store.tokens()?) else {
+    let (Some(enrolment), Some(session)) = (store.enrolment()?, store.session()?) else {
         return Ok(());
     };
+    if let SavedSession::Tokens(tokens) = session {
+        end_at_server(client, &enrolment, &tokens.access, cancel)?;
+    }
+    // A session of the app's is the app's to end; here no token of it is asked for any more, and none is remembered.
+    if let Some(source) = &client.tokens {
+        source.forget();
+    }
+    Ok(store.save_session(None)?)
+}
+
+fn end_at_server(
+    client: &SyncClient,
+    enrolment: &Enrolment,
+    access: &Secret,
+    cancel: &CancelToken,
+) -> Result<(), SyncError> {
     let origin = Origin::parse(&enrolment.server)?;
     let mut line = client.line(cancel);
-    let call = Call { origin: &origin, id: line.next_id(), access: Some(&tokens.access) };
+    let call = Call { origin: &origin, id: line.next_id(), access: Some(access) };
     let plan = plan_sign_out(&call);
     // The server is told if it listens; not being heard must not keep anyone signed in here.
     let told = line.exchange(plan, None).map_err(SyncError::from).and_then(|response| Ok(read_sign_out(&response)?));
     if let Err(error) = told {
         tracing::info!(%error, "signed out here only");
     }
-    store.save_tokens(None)?;
     Ok(())
 }
 
-fn password_text(request: &EnrolRequest) -> Result<&str, SyncError> {
-    std::str::from_utf8(request.password.expose()).map_err(|_| {
+fn password_text(credentials: &Credentials) -> Result<&str, SyncError> {
+    std::str::from_utf8(credentials.password.expose()).map_err(|_| {
         SyncError::Api(ApiError {
             status: 0,
             code: "bad_credentials".to_owned(),
@@ -128,9 +176,8 @@ impl<'a> Flow<'a> {
         Ok(Self { line: client.line(cancel), origin, store: client.parts.store.as_ref() })
     }
 
-    fn enrol(mut self, request: &EnrolRequest, bundle: &[u8]) -> Result<Enrolled, SyncError> {
+    fn enrol(mut self, request: &EnrolRequest, bundle: &[u8], session: Opened) -> Result<Enrolled, SyncError> {
         let known = self.store.enrolment()?;
-        let session = self.open_session(request)?;
         if known.as_ref().is_some_and(|known| known.account_id != session.account_id) {
             return Err(SyncError::OtherAccount);
         }
@@ -138,7 +185,7 @@ impl<'a> Flow<'a> {
         if !given {
             tracing::warn!(root = %accepted.anchor.root, "the organisation's root key is trusted on first use");
         }
-        self.register(request, &session)?;
+        self.register(request, &session.access)?;
         let enrolment = Enrolment {
             server: self.origin.to_string(),
             account_id: session.account_id,
@@ -148,7 +195,7 @@ impl<'a> Flow<'a> {
             trust_root_given: given,
         };
         self.store.save_enrolment(&enrolment, bundle)?;
-        self.store.save_tokens(Some(&session.tokens))?;
+        self.store.save_session(Some(&session.saved))?;
         self.store.set_sync_block(None)?;
         tracing::info!(device = %enrolment.device_id, organisation = %enrolment.organisation_id, "enrolled");
         Ok(Enrolled {
@@ -160,11 +207,17 @@ impl<'a> Flow<'a> {
         })
     }
 
-    fn open_session(&mut self, request: &EnrolRequest) -> Result<OpenedSession, SyncError> {
+    fn sign_in(&mut self, credentials: &Credentials) -> Result<Opened, SyncError> {
         let call = Call { origin: &self.origin, id: self.line.next_id(), access: None };
-        let plan = plan_sign_in(&call, &request.email, password_text(request)?);
+        let plan = plan_sign_in(&call, &credentials.email, password_text(credentials)?);
         let response = self.line.exchange(plan, None)?;
-        Ok(read_session(&response)?)
+        let session = read_session(&response)?;
+        Ok(Opened {
+            account_id: session.account_id,
+            organisation_id: session.organisation_id,
+            access: session.tokens.access.clone(),
+            saved: SavedSession::Tokens(session.tokens),
+        })
     }
 
     /// The server's trust bundle, if it chains.
@@ -218,9 +271,8 @@ impl<'a> Flow<'a> {
         Ok((accepted, given))
     }
 
-    fn register(&mut self, request: &EnrolRequest, session: &OpenedSession) -> Result<(), SyncError> {
-        let access = Some(&session.tokens.access);
-        let call = Call { origin: &self.origin, id: self.line.next_id(), access };
+    fn register(&mut self, request: &EnrolRequest, access: &Secret) -> Result<(), SyncError> {
+        let call = Call { origin: &self.origin, id: self.line.next_id(), access: Some(access) };
         let plan = plan_register(&call, &request.device);
         let response = self.line.exchange(plan, None)?;
         Ok(read_register(&response)?)

@@ -7,6 +7,7 @@ use snaptrak_seal::TrustError;
 
 use crate::api::ApiError;
 use crate::origin::OriginError;
+use crate::session::RefreshError;
 
 /// Everything that can end an operation.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -43,6 +44,12 @@ pub enum SyncError {
     /// The session is over: someone has to sign in.
     #[error("the session ended")]
     SignedOut,
+    /// The app that gives the tokens has none now.
+    #[error("the app has no access token now")]
+    NoToken,
+    /// There is no app that gives tokens.
+    #[error("this instance was opened without a token provider")]
+    NoProvider,
     /// The server gave other bytes for a piece than were sealed on this device; they replaced nothing.
     #[error("the server gave other bytes than were sealed on this device")]
     OtherBytes,
@@ -55,4 +62,17 @@ pub enum SyncError {
     /// The operating system gave no randomness.
     #[error(transparent)]
     Random(#[from] RandomError),
+}
+
+impl From<RefreshError> for SyncError {
+    fn from(error: RefreshError) -> Self {
+        match error {
+            RefreshError::SignedOut => Self::SignedOut,
+            RefreshError::NoToken => Self::NoToken,
+            RefreshError::OtherAccount => Self::OtherAccount,
+            RefreshError::Later(error) | RefreshError::Refused(error) => error.into(),
+            RefreshError::Transfer(error) => error.into(),
+            RefreshError::Queue(error) => error.into(),
+        }
+    }
 }

@@ -14,7 +14,7 @@ use crate::client::SyncClient;
 use crate::error::SyncError;
 use crate::line::Line;
 use crate::origin::Origin;
-use crate::session::{OnUnauthorised, RefreshError, Session};
+use crate::session::{self, OnUnauthorised, Session};
 
 /// Times that one request is sent again after a 401: for a token that expired, and for one that expired while it waited.
 const UNAUTHORISED_MAX: u8 = 2;
@@ -55,7 +55,7 @@ enum Brought {
 struct Errand<'a> {
     line: Line<'a>,
     origin: Origin,
-    session: Session,
+    session: Session<'a>,
     client: &'a SyncClient,
     store: &'a dyn FetchStore,
     asset_id: AssetId,
@@ -95,10 +95,9 @@ impl<'a> Errand<'a> {
         cancel: &'a CancelToken,
     ) -> Result<Self, SyncError> {
         let enrolment = client.parts.store.enrolment()?.ok_or(SyncError::NotEnrolled)?;
-        let tokens = client.parts.store.tokens()?.ok_or(SyncError::SignedOut)?;
+        let session = session::saved(client, &enrolment)?.ok_or(SyncError::SignedOut)?;
         let origin = Origin::parse(&enrolment.server)?;
-        let mut errand =
-            Self { line: client.line(cancel), origin, session: Session::new(tokens), client, store, asset_id };
+        let mut errand = Self { line: client.line(cancel), origin, session, client, store, asset_id };
         if errand.session.ends_soon(client.parts.clock.now()) {
             errand.refresh()?;
         }
@@ -221,11 +220,6 @@ impl<'a> Errand<'a> {
 
     fn refresh(&mut self) -> Result<(), SyncError> {
         let queue = self.client.parts.store.as_ref();
-        self.session.refresh(&mut self.line, &self.origin, queue, None).map_err(|error| match error {
-            RefreshError::SignedOut => SyncError::SignedOut,
-            RefreshError::Later(error) => error.into(),
-            RefreshError::Transfer(error) => error.into(),
-            RefreshError::Queue(error) => error.into(),
-        })
+        Ok(self.session.refresh(&mut self.line, &self.origin, queue, None)?)
     }
 }

@@ -8,7 +8,7 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use snaptrak_domain::transport::{
     Body, Plan, Response, TransferError, TransferEvent, TransferEvents, TransferId, Transport,
 };
-use snaptrak_domain::{CancelToken, Clock, MonotonicMs, OnCancel};
+use snaptrak_domain::{CancelToken, Clock, MonotonicMs, OnCancel, Secret, TokenError};
 
 use crate::api::body_bytes;
 
@@ -20,14 +20,18 @@ const WAIT_MS_MAX: u64 = 60_000;
 pub(crate) enum Signal {
     /// The transport said something.
     Event(TransferEvent),
+    /// The app's token provider answered.
+    Token(Result<Secret, TokenError>),
     /// The caller cancelled.
     Cancelled,
 }
 
-/// How waiting is done: by the channel in the product, by moving a fake clock in tests.
+/// How waiting is done, and what need not end: by the channel and a thread in the product, by moving a fake clock in tests.
 pub(crate) trait Pace: Send + Sync {
     /// The next signal, or `None` after so many milliseconds.
     fn wait(&self, signals: &Receiver<Signal>, timeout_ms: u64) -> Option<Signal>;
+    /// Does work of the app's that may take its time, or never end. Work that cannot be begun is dropped.
+    fn apart(&self, work: Box<dyn FnOnce() + Send>);
 }
 
 /// Real waiting.
@@ -37,6 +41,22 @@ impl Pace for RealPace {
     fn wait(&self, signals: &Receiver<Signal>, timeout_ms: u64) -> Option<Signal> {
         // The line holds a sender itself, so that the channel is never disconnected while it waits.
         signals.recv_timeout(std::time::Duration::from_millis(timeout_ms)).ok()
+    }
+
+    fn apart(&self, work: Box<dyn FnOnce() + Send>) {
+        if let Err(error) = std::thread::Builder::new().name("snaptrak-token".to_owned()).spawn(work) {
+            tracing::warn!(%error, "the system gave no thread");
+        }
+    }
+}
+
+/// Where the answer of a token provider goes.
+pub(crate) struct TokenInlet(Sender<Signal>);
+
+impl TokenInlet {
+    pub(crate) fn send(&self, answer: Result<Secret, TokenError>) {
+        // A line that is gone needs none.
+        let _ = self.0.send(Signal::Token(answer));
     }
 }
 
@@ -139,7 +159,8 @@ impl<'a> Line<'a> {
             Some(event) => event,
             None => match self.pace.wait(&self.signals, timeout_ms.min(WAIT_MS_MAX))? {
                 Signal::Event(event) => event,
-                Signal::Cancelled => return None,
+                // A token that comes when nobody waits for it any more is one too late.
+                Signal::Cancelled | Signal::Token(_) => return None,
             },
         };
         self.account(&event);
@@ -169,7 +190,7 @@ impl<'a> Line<'a> {
                         }
                     }
                 }
-                Some(Signal::Cancelled) => {}
+                Some(Signal::Cancelled | Signal::Token(_)) => {}
                 None if cancelled => break Err(TransferError::Cancelled),
                 None => {}
             }
@@ -178,6 +199,31 @@ impl<'a> Line<'a> {
         kept.retain(|event| event_id(event) != id);
         self.deferred.extend(kept);
         result
+    }
+
+    /// Where a token provider's answer goes.
+    pub(crate) fn token_inlet(&self) -> TokenInlet {
+        TokenInlet(self.inlet.0.clone())
+    }
+
+    /// The next answer of a token provider; `None` at `until` or when the caller cancels. Events are kept for [`Self::wait`].
+    pub(crate) fn wait_for_token(&mut self, until: MonotonicMs) -> Option<Result<Secret, TokenError>> {
+        loop {
+            let left_ms = remaining_ms(self.clock, Some(until));
+            if self.is_cancelled() || left_ms == 0 {
+                return None;
+            }
+            match self.pace.wait(&self.signals, left_ms.min(WAIT_MS_MAX)) {
+                Some(Signal::Token(answer)) => return Some(answer),
+                Some(Signal::Event(event)) => self.deferred.push_back(event),
+                Some(Signal::Cancelled) | None => {}
+            }
+        }
+    }
+
+    /// Does what need not end, apart from this thread.
+    pub(crate) fn apart(&self, work: Box<dyn FnOnce() + Send>) {
+        self.pace.apart(work);
     }
 
     /// Body bytes of a transfer under way that were handed over so far.

@@ -15,6 +15,8 @@ pub enum StoppedBecause {
     Offline,
     /// The session is over: someone has to sign in.
     SignedOut,
+    /// The app that gives the tokens had none to give.
+    NoToken,
     /// Nobody has enrolled this device.
     NotEnrolled,
     /// The organisation's keys do not chain to the pinned root.
@@ -35,12 +37,13 @@ pub enum StoppedBecause {
 
 impl StoppedBecause {
     /// Every reason.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Done,
         Self::BudgetTime,
         Self::BudgetBytes,
         Self::Offline,
         Self::SignedOut,
+        Self::NoToken,
         Self::NotEnrolled,
         Self::TrustNotChained,
         Self::TrustExpired,
@@ -60,6 +63,7 @@ impl StoppedBecause {
             Self::BudgetBytes => "budget_bytes",
             Self::Offline => "offline",
             Self::SignedOut => "signed_out",
+            Self::NoToken => "no_token",
             Self::NotEnrolled => "not_enrolled",
             Self::TrustNotChained => "trust_not_chained",
             Self::TrustExpired => "trust_expired",

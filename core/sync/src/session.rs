@@ -1,17 +1,20 @@
 //! The supply of access tokens. One thread runs a window, so one refresh at a time is a matter of asking which token a
-//! refused request carried: a request that was refused with an old one is simply sent again with the new one.
+//! refused request carried: a request that was refused with an old one is simply sent again with the new one. Where the next one
+//! comes from is the session's: the server for a refresh token, or the app's provider.
 //!
 //! The rotated pair is saved before it is used; the server lets the previous refresh token live until then, so that a kill
 //! between its answer and our commit signs nobody out. A refresh that is refused ends the session; captures wait.
 
-use snaptrak_domain::queue_store::{QueueError, QueueStore, Tokens};
+use snaptrak_domain::queue_store::{Enrolment, QueueError, QueueStore, SavedSession, Tokens};
 use snaptrak_domain::transport::TransferError;
-use snaptrak_domain::{MonotonicMs, Secret, UnixMs};
+use snaptrak_domain::{AccountId, MonotonicMs, Secret, UnixMs};
 
-use crate::api::sessions::{plan_refresh, read_session};
+use crate::api::sessions::{OpenedSession, plan_refresh, read_session};
 use crate::api::{ApiError, Call};
+use crate::client::SyncClient;
 use crate::line::Line;
 use crate::origin::Origin;
+use crate::token_source::TokenSource;
 use crate::verdict::{self, Verdict};
 
 /// A token that ends this soon is renewed before a window begins, rather than in the middle of it.
@@ -30,8 +33,14 @@ pub(crate) struct Generation(u32);
 pub(crate) enum RefreshError {
     /// The session is over.
     SignedOut,
+    /// The app has none to give now.
+    NoToken,
+    /// The app's token speaks for another account than this store's.
+    OtherAccount,
     /// The server is in trouble; come back.
     Later(ApiError),
+    /// The server would refuse it again.
+    Refused(ApiError),
     /// There was no answer.
     Transfer(TransferError),
     /// The pair could not be saved, and so must not be used.
@@ -49,10 +58,20 @@ pub(crate) enum OnUnauthorised {
     GiveUp,
 }
 
+/// Where the next access token comes from.
+enum Supply<'a> {
+    /// The server, for the refresh token of a session of our own.
+    Server { refresh: Secret },
+    /// The app, for this account.
+    App { source: &'a TokenSource, account_id: AccountId },
+}
+
 /// A session within one window.
-#[derive(Debug)]
-pub(crate) struct Session {
-    tokens: Tokens,
+pub(crate) struct Session<'a> {
+    access: Secret,
+    /// By the server's clock; `None`: there is no token yet. Of the app's tokens only the server says when they end.
+    access_expires: Option<UnixMs>,
+    supply: Supply<'a>,
     generation: Generation,
     /// Some request was accepted with the present token.
     proven: bool,
@@ -61,14 +80,35 @@ pub(crate) struct Session {
     skew_ms: i64,
 }
 
-impl Session {
-    pub(crate) fn new(tokens: Tokens) -> Self {
-        Self { tokens, generation: Generation(0), proven: false, unproven_in_a_row: 0, skew_ms: 0 }
+/// The session that is saved, if someone is signed in; one of the app's only while there is an app that gives tokens.
+pub(crate) fn saved<'a>(client: &'a SyncClient, enrolment: &Enrolment) -> Result<Option<Session<'a>>, QueueError> {
+    Ok(match client.parts.store.session()? {
+        Some(SavedSession::Tokens(tokens)) => Some(Session::of_tokens(tokens)),
+        Some(SavedSession::Provided) => {
+            client.tokens.as_ref().map(|source| Session::of_app(source, enrolment.account_id))
+        }
+        None => None,
+    })
+}
+
+impl<'a> Session<'a> {
+    fn of_tokens(tokens: Tokens) -> Self {
+        let Tokens { access, access_expires, refresh } = tokens;
+        Self::new(access, Some(access_expires), Supply::Server { refresh })
+    }
+
+    fn of_app(source: &'a TokenSource, account_id: AccountId) -> Self {
+        Self::new(Secret::new(Vec::new()), None, Supply::App { source, account_id })
+    }
+
+    fn new(access: Secret, access_expires: Option<UnixMs>, supply: Supply<'a>) -> Self {
+        let generation = Generation(0);
+        Self { access, access_expires, supply, generation, proven: false, unproven_in_a_row: 0, skew_ms: 0 }
     }
 
     /// The access token to send, and its name.
     pub(crate) fn access(&self) -> (&Secret, Generation) {
-        (&self.tokens.access, self.generation)
+        (&self.access, self.generation)
     }
 
     /// What the server's clock says, as far as known.
@@ -83,7 +123,8 @@ impl Session {
 
     /// Whether the token should be renewed before a window begins.
     pub(crate) fn ends_soon(&self, now: UnixMs) -> bool {
-        self.tokens.access_expires.0 < self.server_now(now).0.saturating_add(RENEW_BEFORE_MS)
+        let soon = self.server_now(now).0.saturating_add(RENEW_BEFORE_MS);
+        self.access_expires.is_none_or(|expires| expires.0 < soon)
     }
 
     /// A request that carried this token was not refused for it.
@@ -108,7 +149,7 @@ impl Session {
         OnUnauthorised::Refresh
     }
 
-    /// Buys the next pair and saves it.
+    /// Gets the next token: buys a pair and saves it, or asks the app.
     pub(crate) fn refresh(
         &mut self,
         line: &mut Line<'_>,
@@ -116,36 +157,60 @@ impl Session {
         store: &dyn QueueStore,
         deadline: Option<MonotonicMs>,
     ) -> Result<(), RefreshError> {
-        let call = Call { origin, id: line.next_id(), access: None };
-        let plan = plan_refresh(&call, &self.tokens.refresh);
-        let response = line.exchange(plan, deadline).map_err(RefreshError::Transfer)?;
-        let opened = match read_session(&response) {
-            Ok(opened) => opened,
-            Err(error) => return Err(self.refused(error, store)),
-        };
-        store.save_tokens(Some(&opened.tokens)).map_err(RefreshError::Queue)?;
-        self.learn_clock(opened.server_time, line.clock.now());
-        self.tokens = opened.tokens;
+        match &self.supply {
+            Supply::Server { refresh } => {
+                let opened = buy(refresh, line, origin, store, deadline)?;
+                self.learn_clock(opened.server_time, line.clock.now());
+                let Tokens { access, access_expires, refresh } = opened.tokens;
+                (self.access, self.access_expires) = (access, Some(access_expires));
+                self.supply = Supply::Server { refresh };
+            }
+            Supply::App { source, account_id } => {
+                let refused = (self.generation > Generation(0)).then_some(&self.access);
+                let given = source.token(line, origin, refused, deadline)?;
+                if given.whose.account_id != *account_id {
+                    tracing::error!("the app's token speaks for another account; nothing is sent with it");
+                    return Err(RefreshError::OtherAccount);
+                }
+                self.access = given.token;
+            }
+        }
         self.generation = Generation(self.generation.0 + 1);
         self.proven = false;
         tracing::debug!("session renewed");
         Ok(())
     }
+}
 
-    fn refused(&self, error: ApiError, store: &dyn QueueStore) -> RefreshError {
-        match verdict::of_error(&error) {
-            Verdict::Later { .. } => RefreshError::Later(error),
-            Verdict::Session => {
-                tracing::info!(code = %error.code, "the session is over");
-                // Without its dead tokens the next window says so without asking. Failing to forget them costs one request.
-                if let Err(error) = store.save_tokens(None) {
-                    tracing::warn!(%error, "ended tokens are kept");
-                }
-                RefreshError::SignedOut
+/// Buys the next pair and saves it.
+fn buy(
+    refresh: &Secret,
+    line: &mut Line<'_>,
+    origin: &Origin,
+    store: &dyn QueueStore,
+    deadline: Option<MonotonicMs>,
+) -> Result<OpenedSession, RefreshError> {
+    let call = Call { origin, id: line.next_id(), access: None };
+    let plan = plan_refresh(&call, refresh);
+    let response = line.exchange(plan, deadline).map_err(RefreshError::Transfer)?;
+    let opened = read_session(&response).map_err(|error| not_bought(error, store))?;
+    store.save_session(Some(&SavedSession::Tokens(opened.tokens.clone()))).map_err(RefreshError::Queue)?;
+    Ok(opened)
+}
+
+fn not_bought(error: ApiError, store: &dyn QueueStore) -> RefreshError {
+    match verdict::of_error(&error) {
+        Verdict::Later { .. } => RefreshError::Later(error),
+        Verdict::Session => {
+            tracing::info!(code = %error.code, "the session is over");
+            // Without its dead tokens the next window says so without asking. Failing to forget them costs one request.
+            if let Err(error) = store.save_session(None) {
+                tracing::warn!(%error, "ended tokens are kept");
             }
-            // Perhaps something between us and the server: sending stops, and the tokens are kept for another try.
-            Verdict::Refused(_) => RefreshError::SignedOut,
+            RefreshError::SignedOut
         }
+        // Perhaps something between us and the server: sending stops, and the tokens are kept for another try.
+        Verdict::Refused(_) => RefreshError::SignedOut,
     }
 }
 
@@ -153,12 +218,12 @@ impl Session {
 mod tests {
     use super::*;
 
-    fn session() -> Session {
+    fn session() -> Session<'static> {
         let secret = |text: &str| Secret::new(text.as_bytes().to_vec());
-        Session::new(Tokens { access: secret("a"), access_expires: UnixMs(100_000), refresh: secret("r") })
+        Session::of_tokens(Tokens { access: secret("a"), access_expires: UnixMs(100_000), refresh: secret("r") })
     }
 
-    fn renewed(session: &mut Session) {
+    fn renewed(session: &mut Session<'_>) {
         session.generation = Generation(session.generation.0 + 1);
         session.proven = false;
     }

@@ -29,6 +29,19 @@ impl Account {
         Ok(Self { url: url.to_owned(), token })
     }
 
+    /// The session's access token.
+    pub fn access_token(&self) -> &str {
+        &self.token
+    }
+
+    /// Ends the session: its token is refused from now on.
+    pub fn sign_out(&self) -> Result<(), DriverError> {
+        let path = "/v1/sessions";
+        let request = ureq::delete(format!("{}{path}", self.url));
+        let answer = request.header("Authorization", format!("Bearer {}", self.token)).call();
+        answer.map(|_| ()).map_err(|error| DriverError::Http { path: path.to_owned(), said: error.to_string() })
+    }
+
     /// GET of a path that answers JSON.
     pub fn get(&self, path: &str) -> Result<Value, DriverError> {
         let failed = |error: ureq::Error| DriverError::Http { path: path.to_owned(), said: error.to_string() };

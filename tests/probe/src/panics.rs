@@ -72,5 +72,5 @@ pub async fn open_that_panics(
     keys: Arc<dyn KeyStore>,
     panics: Arc<PanicSwitch>,
 ) -> Result<Arc<SnapTrak>, SnapTrakError> {
-    SnapTrak::open(config, Arc::new(Panicking { keys, switch: panics }), None).await
+    SnapTrak::open(config, Arc::new(Panicking { keys, switch: panics }), None, None).await
 }

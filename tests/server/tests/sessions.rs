@@ -45,6 +45,25 @@ async fn an_access_token_ends_and_the_session_goes_on() {
 }
 
 #[tokio::test]
+async fn a_token_says_for_whom_it_speaks_as_long_as_it_is_good() {
+    let folder = tempfile::tempdir().unwrap();
+    let timed = Timed::start(folder.path());
+    let [ada, ben] = [
+        Phone::sign_up(&timed.server.url, "ada@example.org").await,
+        Phone::sign_up(&timed.server.url, "ben@example.org").await,
+    ];
+    let whose = async |phone: &Phone| json_of(phone.get("/v1/sessions").await).await;
+    let (of_ada, of_ben) = (whose(&ada).await, whose(&ben).await);
+    assert_eq!(of_ada["server_time_ms"], json!(support::NOW.0));
+    assert_ne!(of_ada["account_id"], of_ben["account_id"]);
+    assert_eq!(of_ada["organisation_id"], of_ben["organisation_id"]);
+    let signed_in = json_of(refresh(&ada, &ada.refresh).await).await;
+    assert_eq!(of_ada["account_id"], signed_in["account_id"]);
+    timed.advance(ACCESS_LASTS_MS);
+    assert_eq!(error_of(ada.get("/v1/sessions").await).await, error(401, "access_expired"));
+}
+
+#[tokio::test]
 async fn the_previous_refresh_token_is_valid_until_its_successor_is_used() {
     let folder = tempfile::tempdir().unwrap();
     let timed = Timed::start(folder.path());

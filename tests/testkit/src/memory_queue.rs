@@ -13,7 +13,7 @@ use snaptrak_domain::{
     piece::{self, PieceEvent},
     queue_store::{
         AttemptEnd, Backlog, Enrolment, ExpectedReceipt, OutgoingEnvelope, OutgoingPiece, PieceBytes, QueueError,
-        QueueStore, ReadyStep, Recipient, Tokens, Upload,
+        QueueStore, ReadyStep, Recipient, SavedSession, Upload,
     },
     record::{Record, RecordAsset},
     step::StepNext,
@@ -62,7 +62,7 @@ struct Capture {
 #[derive(Default)]
 struct Content {
     enrolment: Option<(Enrolment, Vec<u8>)>,
-    tokens: Option<Tokens>,
+    session: Option<SavedSession>,
     block: Option<Reason>,
     captures: BTreeMap<CaptureId, Capture>,
     steps: BTreeMap<i64, Step>,
@@ -195,22 +195,22 @@ impl QueueStore for MemoryQueue {
             .as_ref()
             .is_some_and(|(known, _)| known.server == enrolment.server && known.account_id == enrolment.account_id);
         if !same {
-            content.tokens = None;
+            content.session = None;
         }
         content.enrolment = Some((enrolment.clone(), trust_bundle.to_vec()));
         Ok(())
     }
 
-    fn tokens(&self) -> Result<Option<Tokens>, QueueError> {
-        Ok(self.content().tokens.clone())
+    fn session(&self) -> Result<Option<SavedSession>, QueueError> {
+        Ok(self.content().session.clone())
     }
 
-    fn save_tokens(&self, tokens: Option<&Tokens>) -> Result<(), QueueError> {
+    fn save_session(&self, session: Option<&SavedSession>) -> Result<(), QueueError> {
         let mut content = self.content();
-        if tokens.is_some() && content.enrolment.is_none() {
+        if session.is_some() && content.enrolment.is_none() {
             return missing("enrolment");
         }
-        content.tokens = tokens.cloned();
+        content.session = session.cloned();
         Ok(())
     }
 

@@ -94,6 +94,7 @@ pub(super) fn exit(report: &SyncReport) -> Exit {
         | S::BudgetBytes
         | S::Offline
         | S::SignedOut
+        | S::NoToken
         | S::NotEnrolled
         | S::TrustNotChained
         | S::TrustExpired

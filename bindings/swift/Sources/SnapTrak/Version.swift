@@ -6,7 +6,7 @@ extension SnapTrak {
 
     /// Refuses a native library of another release than this package and names both.
     ///
-    /// ``SnapTrak/openOrCreate(_:keyStore:signer:)`` calls it. Any generated function compares checksums and ends the process when
+    /// ``SnapTrak/openOrCreate(_:keyStore:signer:tokenProvider:)`` calls it. Any generated function compares checksums and ends the process when
     /// they differ, without a word about which side is the older one: an app that wants an error instead calls this before
     /// anything else.
     ///

@@ -62,15 +62,8 @@ public struct Work<Report: Sendable>: AsyncSequence, Sendable {
         try await report(listener: nil)
     }
 
-    /// A task that is cancelled tells the generated code nothing: the library's own object has to be told.
     private func report(listener: (any ProgressListener)?) async throws -> Report {
-        let cancellation = try Cancellation()
-        return try await withTaskCancellationHandler {
-            try await run(listener, cancellation)
-        } onCancel: {
-            // It only throws what a panic of the library would be, and there is nobody here to tell.
-            try? cancellation.cancel()
-        }
+        try await cancellable { try await run(listener, $0) }
     }
 }
 
@@ -155,7 +148,7 @@ extension SnapTrak {
         }
     }
 
-    /// The same in place, for what ``SnapTrak/openOrCreate(_:keyStore:signer:)`` answers with `damaged` or `keys_lost`: the folder is
+    /// The same in place, for what ``SnapTrak/openOrCreate(_:keyStore:signer:tokenProvider:)`` answers with `damaged` or `keys_lost`: the folder is
     /// renamed and stays, and a new store takes its place.
     ///
     /// - Parameters:

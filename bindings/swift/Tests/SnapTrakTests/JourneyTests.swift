@@ -77,7 +77,7 @@ final class JourneyTests: XCTestCase {
         }
 
         // The network is back. The device is enrolled, and what was captured before is wrapped for the organisation now.
-        let enrolled = try await snaptrak.signUp(request: station.account())
+        let enrolled = try await snaptrak.signUp(request: station.account(), password: Station.password)
         XCTAssertFalse(enrolled.trustRootGiven, "the app has to tell the person whom the device trusts from now on")
         try await bring(snaptrak, captures: 3)
         try await eventually("the screen shows what is there") { screen.now.values.filter { $0 == .verified }.count == 3 }

@@ -18,7 +18,7 @@ final class QuickStartTests: XCTestCase {
         let photo = try await snaptrak.captureFile(path: path)  // sealed and durable when it returns
         _ = try await snaptrak.note(text: "The frame is wet behind the sill.")
         for try await capture in snaptrak.captures() { print(capture.kind, capture.state, capture.created) }
-        _ = try await snaptrak.signUp(request: SignUp(server: server, email: email, password: password))
+        _ = try await snaptrak.signUp(request: SignUp(server: server, email: email), password: password)
         for try await event in snaptrak.syncing() {
             if case .finished(let report) = event { print("the server signed for \(report.verified)") }
         }

@@ -16,6 +16,9 @@ use snaptrak_domain::{
 /// What the seal of the tokens is bound to.
 pub(crate) const TOKENS_PURPOSE: &str = "snaptrak.tokens/1";
 
+/// Name of the setting that says that the app gives the tokens. No column: an older version takes such a store for signed out.
+const SESSION_IS_PROVIDED: &str = "session_is_provided";
+
 /// Name of the setting that says why nothing can be sent at all.
 const SYNC_BLOCK: &str = "sync_block";
 
@@ -43,8 +46,12 @@ pub(crate) fn exists(connection: &Connection) -> Result<bool, StoreError> {
     Ok(load(connection)?.is_some())
 }
 
-/// Writes the enrolment. Tokens of another account or server go: they would speak for someone else.
+/// Writes the enrolment. The session of another account or server goes: it would speak for someone else.
 pub(crate) fn save(connection: &Connection, enrolment: &Enrolment, bundle: &[u8]) -> Result<(), StoreError> {
+    let known = load(connection)?;
+    if !known.is_some_and(|known| known.server == enrolment.server && known.account_id == enrolment.account_id) {
+        setting::write::<bool>(connection, SESSION_IS_PROVIDED, None)?;
+    }
     rows::change(
         connection,
         "INSERT INTO enrolment (id, server, account_id, organisation_id, device_id, trust_root, trust_root_given, trust_bundle)
@@ -109,15 +116,35 @@ pub(crate) fn split_tokens(joined: &Secret) -> Result<Tokens, StoreError> {
     Ok(Tokens { access, access_expires: sealed_fields::time_of(&expires)?, refresh })
 }
 
-/// The sealed tokens.
-pub(crate) fn sealed_tokens(connection: &Connection) -> Result<Option<Vec<u8>>, StoreError> {
-    Ok(rows::first(connection, "SELECT tokens FROM enrolment", [], |row| Ok(row.get(0)?))?.flatten())
+/// A session as it is written.
+pub(crate) enum SessionRow {
+    /// Tokens of its own, sealed.
+    SealedTokens(Vec<u8>),
+    /// The app gives the tokens.
+    Provided,
 }
 
-/// Writes the sealed tokens; `None` signs out. Signing out without an enrolment has nothing to do.
-pub(crate) fn save_sealed_tokens(connection: &Connection, sealed: Option<&[u8]>) -> Result<(), StoreError> {
+/// The session.
+pub(crate) fn session(connection: &Connection) -> Result<Option<SessionRow>, StoreError> {
+    let sql = "SELECT tokens, EXISTS (SELECT 1 FROM setting WHERE name = ?1) FROM enrolment";
+    let row = rows::first(connection, sql, [SESSION_IS_PROVIDED], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(match row {
+        Some((Some(sealed), _)) => Some(SessionRow::SealedTokens(sealed)),
+        Some((None, true)) => Some(SessionRow::Provided),
+        Some((None, false)) | None => None,
+    })
+}
+
+/// Writes the session; `None` signs out. Signing out without an enrolment has nothing to do.
+pub(crate) fn save_session(connection: &Connection, session: Option<&SessionRow>) -> Result<(), StoreError> {
+    let (sealed, provided) = match session {
+        None => (None, None),
+        Some(SessionRow::SealedTokens(sealed)) => (Some(sealed.as_slice()), None),
+        Some(SessionRow::Provided) => (None, Some(true)),
+    };
+    setting::write(connection, SESSION_IS_PROVIDED, provided.as_ref())?;
     let changed = rows::change(connection, "UPDATE enrolment SET tokens = ?1", [sealed])?;
-    if sealed.is_none() { Ok(()) } else { of_one(changed) }
+    if session.is_none() { Ok(()) } else { of_one(changed) }
 }
 
 /// Why nothing can be sent at all, and since when.

@@ -26,11 +26,12 @@ mod tests;
 
 use crate::{Store, StoreError};
 use enqueue::Leaving;
+use enrolment::SessionRow;
 use snaptrak_domain::{
     AssetId, CaptureId, Finding, Reason, Sha256Digest, StepKind, UnixMs,
     queue_store::{
         AttemptEnd, Backlog, Enrolment, ExpectedReceipt, OutgoingEnvelope, OutgoingPiece, QueueError, QueueStore,
-        ReadyStep, Recipient, Tokens, Upload,
+        ReadyStep, Recipient, SavedSession, Upload,
     },
     record::Record,
     step::StepNext,
@@ -54,18 +55,27 @@ impl QueueStore for Store {
         })?)
     }
 
-    fn tokens(&self) -> Result<Option<Tokens>, QueueError> {
-        let Some(sealed) = self.read_unsettled(enrolment::sealed_tokens)? else { return Ok(None) };
-        let joined = self.open_small(enrolment::TOKENS_PURPOSE, &sealed)?;
-        Ok(Some(enrolment::split_tokens(&joined)?))
+    fn session(&self) -> Result<Option<SavedSession>, QueueError> {
+        match self.read_unsettled(enrolment::session)? {
+            None => Ok(None),
+            Some(SessionRow::Provided) => Ok(Some(SavedSession::Provided)),
+            Some(SessionRow::SealedTokens(sealed)) => {
+                let joined = self.open_small(enrolment::TOKENS_PURPOSE, &sealed)?;
+                Ok(Some(SavedSession::Tokens(enrolment::split_tokens(&joined)?)))
+            }
+        }
     }
 
-    fn save_tokens(&self, tokens: Option<&Tokens>) -> Result<(), QueueError> {
-        let sealed = match tokens {
-            Some(tokens) => Some(self.seal_small(enrolment::TOKENS_PURPOSE, &enrolment::join_tokens(tokens)?)?),
+    fn save_session(&self, session: Option<&SavedSession>) -> Result<(), QueueError> {
+        let row = match session {
             None => None,
+            Some(SavedSession::Provided) => Some(SessionRow::Provided),
+            Some(SavedSession::Tokens(tokens)) => {
+                let joined = enrolment::join_tokens(tokens)?;
+                Some(SessionRow::SealedTokens(self.seal_small(enrolment::TOKENS_PURPOSE, &joined)?))
+            }
         };
-        Ok(self.write(move |tx| enrolment::save_sealed_tokens(tx, sealed.as_deref()))?)
+        Ok(self.write(move |tx| enrolment::save_session(tx, row.as_ref()))?)
     }
 
     fn trust_bundle(&self) -> Result<Option<Vec<u8>>, QueueError> {

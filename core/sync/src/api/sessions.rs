@@ -23,6 +23,15 @@ pub struct OpenedSession {
     pub server_time: UnixMs,
 }
 
+/// For whom an access token speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub struct Whose {
+    /// The account.
+    pub account_id: AccountId,
+    /// Its organisation.
+    pub organisation_id: OrganisationId,
+}
+
 /// Plans the sign-in.
 #[must_use]
 pub fn plan_sign_in(call: &Call<'_>, email: &str, password: &str) -> Plan {
@@ -45,6 +54,12 @@ pub fn plan_refresh(call: &Call<'_>, refresh: &Secret) -> Plan {
     call.json(Method::Post, "/v1/sessions/refresh", &Request { refresh_token })
 }
 
+/// Plans the question for whom the access token speaks.
+#[must_use]
+pub fn plan_whose(call: &Call<'_>) -> Plan {
+    call.plan(Method::Get, "/v1/sessions", Vec::new(), Body::Empty)
+}
+
 /// Plans the end of the session.
 #[must_use]
 pub fn plan_sign_out(call: &Call<'_>) -> Plan {
@@ -64,8 +79,7 @@ pub fn read_session(response: &Response) -> Result<OpenedSession, ApiError> {
     }
     let answer: Answer = read_json(response, &[200])?;
     for token in [&answer.access_token, &answer.refresh_token] {
-        if token.is_empty() || token.len() > TOKEN_CHARACTERS_MAX || !token.bytes().all(|byte| byte.is_ascii_graphic())
-        {
+        if !is_token(token.as_bytes()) {
             return Err(ApiError::protocol(response, "a token that cannot stand in a header"));
         }
     }
@@ -80,6 +94,16 @@ pub fn read_session(response: &Response) -> Result<OpenedSession, ApiError> {
         },
         server_time: answer.server_time_ms,
     })
+}
+
+/// Reads for whom the access token speaks; 401: for nobody.
+pub fn read_whose(response: &Response) -> Result<Whose, ApiError> {
+    read_json(response, &[200])
+}
+
+/// Whether these bytes can stand in a header as a token.
+pub(crate) fn is_token(bytes: &[u8]) -> bool {
+    !bytes.is_empty() && bytes.len() <= TOKEN_CHARACTERS_MAX && bytes.iter().all(u8::is_ascii_graphic)
 }
 
 /// Reads the answer to a sign-out. An already ended session is as good as one that ends now.

@@ -165,7 +165,15 @@ impl Window<'_> {
     pub(super) fn renew_session(&mut self) -> Result<(), Halt> {
         let renewed = self.session.refresh(&mut self.line, &self.origin, self.store, self.deadline);
         renewed.map_err(|error| match error {
-            RefreshError::SignedOut => self.signed_out(),
+            RefreshError::SignedOut | RefreshError::Refused(_) => self.signed_out(),
+            RefreshError::NoToken => {
+                self.block = Some(Reason::new(ReasonCode::NoToken));
+                Halt::Stop(StoppedBecause::NoToken)
+            }
+            RefreshError::OtherAccount => {
+                self.block = Some(Reason::new(ReasonCode::SignedOut).with("detail", "other_account"));
+                Halt::Stop(StoppedBecause::SignedOut)
+            }
             RefreshError::Later(error) => {
                 let delay_ms = error.retry_after_ms.unwrap_or(0);
                 self.due.insert(snaptrak_domain::UnixMs(self.now().0.saturating_add(delay_ms)));

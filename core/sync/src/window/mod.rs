@@ -43,7 +43,7 @@ use crate::line::Line;
 use crate::observer::SyncObserver;
 use crate::origin::Origin;
 use crate::report::{Budget, StoppedBecause, SyncReport};
-use crate::session::Session;
+use crate::session::{self, Session};
 
 use flight::Flight;
 use trouble::Trouble;
@@ -86,7 +86,7 @@ struct Window<'a> {
     deadline: Option<MonotonicMs>,
     enrolment: Enrolment,
     origin: Origin,
-    session: Session,
+    session: Session<'a>,
     /// The accepted bundle; there is one from the opening on.
     trust: Option<TrustBody>,
     recipients: Vec<Recipient>,
@@ -144,7 +144,7 @@ pub(crate) fn run(
     let Some(enrolment) = store.enrolment()? else {
         return blocked(client, ReasonCode::NotEnrolled, StoppedBecause::NotEnrolled);
     };
-    let Some(tokens) = store.tokens()? else {
+    let Some(session) = session::saved(client, &enrolment)? else {
         return blocked(client, ReasonCode::SignedOut, StoppedBecause::SignedOut);
     };
     let origin = Origin::parse(&enrolment.server)?;
@@ -160,7 +160,7 @@ pub(crate) fn run(
         deadline,
         enrolment,
         origin,
-        session: Session::new(tokens),
+        session,
         trust: None,
         recipients: Vec::new(),
         trust_renewed: false,

@@ -18,7 +18,7 @@ use utoipa::{Modify, OpenApi};
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
     paths(
-        accounts::sign_up, sessions::sign_in, sessions::refresh, sessions::sign_out, devices::register, trust::trust,
+        accounts::sign_up, sessions::sign_in, sessions::refresh, sessions::sign_out, sessions::whose, devices::register, trust::trust,
         records::records, captures::list, captures::one, captures::piece, findings::put_findings,
         envelopes::put_envelope, envelopes::get_envelope, receipts::one, receipts::many,
         tus::options, tus::upload_options, uploads::create, uploads::head, upload_patch::patch, uploads::terminate,

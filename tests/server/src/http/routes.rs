@@ -26,7 +26,7 @@ pub(crate) fn router(app: AppState) -> Router {
         .layer(middleware::from_fn(tus::speak_tus));
     Router::new()
         .route("/v1/accounts", post(accounts::sign_up))
-        .route("/v1/sessions", post(sessions::sign_in).delete(sessions::sign_out))
+        .route("/v1/sessions", post(sessions::sign_in).get(sessions::whose).delete(sessions::sign_out))
         .route("/v1/sessions/refresh", post(sessions::refresh))
         .route("/v1/devices/{device_id}", put(devices::register))
         .route("/v1/trust", get(trust::trust))

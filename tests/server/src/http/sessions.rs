@@ -52,6 +52,31 @@ pub(crate) struct Session {
     server_time_ms: i64,
 }
 
+/// For whom an access token speaks.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Whose {
+    account_id: Uuid,
+    organisation_id: Uuid,
+    /// This server's clock now.
+    server_time_ms: i64,
+}
+
+/// Says for whom the access token speaks, to a client that got it from somebody else.
+#[utoipa::path(
+    get, path = "/v1/sessions", tag = "accounts", security(("access" = [])),
+    responses(
+        (status = 200, body = Whose),
+        (status = 401, description = "`unauthenticated`, `access_expired`", body = ErrorBody),
+    )
+)]
+pub(crate) async fn whose(State(app): State<AppState>, SignedIn(caller): SignedIn) -> Json<Whose> {
+    Json(Whose {
+        account_id: caller.account_id.0,
+        organisation_id: caller.organisation_id.0,
+        server_time_ms: app.now().0,
+    })
+}
+
 /// Signs in.
 #[utoipa::path(
     post, path = "/v1/sessions", tag = "accounts", request_body = SignIn,

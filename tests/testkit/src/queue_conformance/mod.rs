@@ -23,7 +23,7 @@ use snaptrak_domain::{
     limits::{self, LET_OUT_MAX},
     outcome::Outcome,
     piece::PieceEvent,
-    queue_store::{AttemptEnd, Enrolment, PieceBytes, QueueError, QueueStore, ReadyStep, Tokens, Upload},
+    queue_store::{AttemptEnd, Enrolment, PieceBytes, QueueError, QueueStore, ReadyStep, SavedSession, Tokens, Upload},
     step::StepNext,
 };
 
@@ -61,7 +61,8 @@ pub trait QueueUnderTest {
 macro_rules! queue_conformance {
     ($new:expr) => {
         $crate::queue_conformance!($new;
-            enrolment_tokens_and_bundle_are_kept, tokens_of_another_account_go, nothing_leaves_before_enrolment,
+            enrolment_session_and_bundle_are_kept, a_session_of_another_account_goes,
+            a_session_of_the_app_takes_the_place_of_tokens, nothing_leaves_before_enrolment,
             steps_become_ready_as_their_waits_end, a_capture_is_verified_by_its_countersignature_alone,
             offline_costs_nothing, a_poisoned_item_parks_while_its_peers_go_on, an_outage_parks_nobody,
             a_refusal_parks_and_comes_back_after_a_day, a_delay_is_kept, a_clock_that_ran_ahead_delays_nothing, a_lease_is_held_and_ends,
@@ -92,12 +93,12 @@ fn enrolment(account: u8) -> Enrolment {
     }
 }
 
-fn tokens() -> Tokens {
-    Tokens {
+fn session() -> SavedSession {
+    SavedSession::Tokens(Tokens {
         access: Secret::new(b"access-token".to_vec()),
         access_expires: UnixMs(1_000),
         refresh: Secret::new(b"refresh-token".to_vec()),
-    }
+    })
 }
 
 fn reason() -> Reason {

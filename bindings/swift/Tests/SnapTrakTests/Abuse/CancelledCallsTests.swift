@@ -135,7 +135,7 @@ final class CancelledCallsTests: XCTestCase {
         defer { station.remove() }
         let snaptrak = try await station.open()
         let work = snaptrak.syncing()
-        _ = try await snaptrak.signUp(request: station.account())
+        _ = try await snaptrak.signUp(request: station.account(), password: Station.password)
         _ = try await snaptrak.note(text: "It was not there when the work was described.")
         var verified: [UInt64] = []
         for _ in 0..<2 {
@@ -147,7 +147,7 @@ final class CancelledCallsTests: XCTestCase {
     }
 
     private func enrolledWithSomePurged(_ snaptrak: SnapTrak, _ station: Station) async throws -> String {
-        _ = try await snaptrak.signUp(request: station.account())
+        _ = try await snaptrak.signUp(request: station.account(), password: Station.password)
         let captured = try await snaptrak.captureBytes(bytes: .random(bytes: 50_000))
         _ = try await snaptrak.syncUntilNothingWaits()
         let report = try await snaptrak.purge(captures: [captured.id])

@@ -28,7 +28,8 @@ final class ClosingTests: XCTestCase {
             await refusal(try await snaptrak.analyse()),
             await refusal(try await snaptrak.fetch(id: note.id)),
             await refusal(try await snaptrak.forecast()),
-            await refusal(try await snaptrak.signUp(request: SignUp(server: "http://127.0.0.1:9", email: "a", password: "b"))),
+            await refusal(try await snaptrak.signUp(request: SignUp(server: "http://127.0.0.1:9", email: "a"), password: "b")),
+            await refusal(try await snaptrak.enrol(request: Enrol(server: "http://127.0.0.1:9"))),
             await refusal(try await snaptrak.signOut()),
             await refusal(try await snaptrak.sync()),
             await refusal(try await { for try await _ in snaptrak.syncing() {} }()),
@@ -82,7 +83,7 @@ final class ClosingTests: XCTestCase {
         let station = try Station()
         defer { station.remove() }
         let snaptrak = try await station.open()
-        _ = try await snaptrak.signUp(request: station.account())
+        _ = try await snaptrak.signUp(request: station.account(), password: Station.password)
         let captured = try await snaptrak.captureBytes(bytes: .random(bytes: 50_000))
         _ = try await snaptrak.syncUntilNothingWaits()
         _ = try await snaptrak.purge(captures: [captured.id])
@@ -96,8 +97,8 @@ final class ClosingTests: XCTestCase {
             }
         }
         for await _ in underWay { break }
-        let account = SignIn(server: server.url, email: Station.email, password: Station.password)
-        let others = (0..<40).map { _ in Task { try await snaptrak.signIn(request: account) } }
+        let account = SignIn(server: server.url, email: Station.email)
+        let others = (0..<40).map { _ in Task { try await snaptrak.signIn(request: account, password: Station.password) } }
         let begun = Date()
         try await snaptrak.shutdown()
         XCTAssertLessThan(Date().timeIntervalSince(begun), 0.9)
@@ -111,12 +112,34 @@ final class ClosingTests: XCTestCase {
         }
     }
 
+    /// The server answers nobody: a task that is cancelled does not wait for it, and the next call has its turn.
+    func testASignInThatNobodyWaitsForIsBrokenOff() async throws {
+        let station = try Station()
+        defer { station.remove() }
+        let snaptrak = try await station.open()
+        _ = try await snaptrak.signUp(request: station.account(), password: Station.password)
+        let server = try station.serve()
+        server.freeze()
+        let account = SignIn(server: server.url, email: Station.email)
+        let waiting = [
+            Task { _ = try await snaptrak.signIn(request: account, password: Station.password) },
+            Task { try await snaptrak.signOut() },
+        ]
+        try await Task.sleep(nanoseconds: 50_000_000)
+        for task in waiting { task.cancel() }
+        for task in waiting {
+            let refused = await refusal(try await task.value)
+            XCTAssertEqual(refused?.code, "cancelled")
+        }
+        try await snaptrak.shutdown()
+    }
+
     /// To the app a call that was broken off is over: the next one is not told that it is still there.
     func testACallRightAfterOneThatWasBrokenOff() async throws {
         let station = try Station()
         defer { station.remove() }
         let snaptrak = try await station.open()
-        _ = try await snaptrak.signUp(request: station.account())
+        _ = try await snaptrak.signUp(request: station.account(), password: Station.password)
         _ = try await snaptrak.captureBytes(bytes: .random(bytes: 50_000))
         for _ in 0..<20 {
             try station.serve().freeze()
@@ -213,8 +236,10 @@ final class ClosingTests: XCTestCase {
             await refusal(try open.tick()),
             await refusal(try open.pause()),
             await refusal(try open.finish()),
+            await refusal(try open.finish()),
+            await refusal(try open.discard()),
         ]
-        XCTAssertEqual(refusals.map { $0?.code }, Array(repeating: "cancelled", count: 4))
+        XCTAssertEqual(refusals.map { $0?.code }, Array(repeating: "cancelled", count: 6))
         let captures = try await again.list().captures.count
         XCTAssertEqual(captures, 2)
         try await again.shutdown()

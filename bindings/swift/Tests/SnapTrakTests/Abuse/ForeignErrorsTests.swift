@@ -80,7 +80,7 @@ final class ForeignErrorsTests: XCTestCase {
             }
         })
         let snaptrak = try await station.open(signer: signer)
-        _ = try await snaptrak.signUp(request: station.account())
+        _ = try await snaptrak.signUp(request: station.account(), password: Station.password)
         for number in 0..<failures.count {
             let before = asked.now
             _ = try await snaptrak.note(text: "note \(number)")
@@ -107,7 +107,7 @@ final class ForeignErrorsTests: XCTestCase {
         defer { station.remove() }
         let signer = FakeSigner(sign: { _ in Data(repeating: 7, count: 64) })
         let snaptrak = try await station.open(signer: signer)
-        _ = try await snaptrak.signUp(request: station.account())
+        _ = try await snaptrak.signUp(request: station.account(), password: Station.password)
         let note = try await snaptrak.note(text: "Who signed this?")
         let verified = try await snaptrak.syncUntilNothingWaits()
         XCTAssertEqual(verified, 0)
@@ -124,7 +124,7 @@ final class ForeignErrorsTests: XCTestCase {
         let station = try Station()
         defer { station.remove() }
         let snaptrak = try await station.open()
-        _ = try await snaptrak.signUp(request: station.account())
+        _ = try await snaptrak.signUp(request: station.account(), password: Station.password)
         let failures: [any Error] = [Undeclared(), SnapTrakError.Report(code: "of_the_app", detail: "declared")]
         for failure in failures {
             for _ in 0..<5 {
@@ -178,7 +178,7 @@ final class ForeignErrorsTests: XCTestCase {
             throw SignerFailure.NotNow
         })
         let snaptrak = try await station.open(signer: signer)
-        _ = try await snaptrak.signUp(request: station.account())
+        _ = try await snaptrak.signUp(request: station.account(), password: Station.password)
         _ = try await snaptrak.note(text: "Who is calling?")
         _ = try await snaptrak.sync()
         _ = try await snaptrak.verify()

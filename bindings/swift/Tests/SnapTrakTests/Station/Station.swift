@@ -42,8 +42,8 @@ final class Station {
         return names.filter { $0.hasPrefix("libonnxruntime.so") }.max().map { "\(folder)/\($0)" }
     }()
 
-    func open(signer: (any Signer)? = nil) async throws -> SnapTrak {
-        try await SnapTrak.openOrCreate(config, keyStore: keys, signer: signer)
+    func open(signer: (any Signer)? = nil, tokens: (any TokenProvider)? = nil) async throws -> SnapTrak {
+        try await SnapTrak.openOrCreate(config, keyStore: keys, signer: signer, tokenProvider: tokens)
     }
 
     /// A running server; the same one every time.
@@ -56,7 +56,7 @@ final class Station {
 
     /// The account of the tests, new at the server.
     func account() throws -> SignUp {
-        try SignUp(server: serve().url, email: Self.email, password: Self.password)
+        try SignUp(server: serve().url, email: Self.email)
     }
 
     func path(_ name: String) -> String {

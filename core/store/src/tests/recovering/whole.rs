@@ -15,7 +15,7 @@ fn a_store_without_its_database_comes_back_complete() {
     assert_eq!(receipts(&store), chain);
     assert_eq!(numbers(&store), order);
     assert_eq!(store.enrolment().unwrap().unwrap().device_id, store.device_id());
-    assert!(store.tokens().unwrap().is_none());
+    assert!(store.session().unwrap().is_none());
     // The store goes on, in the same chain, and can be recovered in its turn.
     capture(&store, b"after");
     store.sign_pending().unwrap();

@@ -1,110 +1,24 @@
 //! The loop against a queue in memory, a server in memory and a clock that moves only when the loop waits.
 
 mod let_out;
+mod provided;
 mod server;
 mod unsigned;
+mod world;
 
 use std::sync::{Arc, Mutex};
 
-use crossbeam_channel::Receiver;
 use serde_json::json;
-use snaptrak_domain::queue_store::{Enrolment, QueueStore, Tokens};
+use snaptrak_domain::queue_store::{QueueStore, SavedSession};
 use snaptrak_domain::transport::Method;
-use snaptrak_domain::{
-    AccountId, AssetId, AssetState, CancelToken, CaptureId, Clock, DeviceId, ReasonCode, Secret, StepKind, StepState,
-    UnixMs, limits,
-};
-use snaptrak_testkit::{FakeClock, SeededRandom, memory_queue::MemoryQueue};
+use snaptrak_domain::{AssetState, CancelToken, Clock, ReasonCode, StepKind, StepState, limits};
 
-use crate::client::{SyncClient, SyncParts};
-use crate::line::{Pace, Signal};
 use crate::observer::Quiet;
-use crate::report::{Budget, StoppedBecause, SyncReport};
+use crate::report::{Budget, StoppedBecause};
 use crate::testing::Organisation;
 
-use server::{FakeServer, Fault};
-
-/// Waiting moves the clock.
-struct FakePace(Arc<FakeClock>);
-
-impl Pace for FakePace {
-    fn wait(&self, signals: &Receiver<Signal>, timeout_ms: u64) -> Option<Signal> {
-        let signal = signals.try_recv().ok();
-        if signal.is_none() {
-            self.0.advance_ms(i64::try_from(timeout_ms).unwrap());
-        }
-        signal
-    }
-}
-
-struct World {
-    clock: Arc<FakeClock>,
-    queue: Arc<MemoryQueue>,
-    server: Arc<FakeServer>,
-    client: SyncClient,
-}
-
-impl World {
-    fn new() -> Self {
-        let world = Self::not_enrolled();
-        let organisation = &world.server.organisation;
-        let enrolment = Enrolment {
-            server: "https://api.example".to_owned(),
-            account_id: AccountId::from_bytes([1; 16]),
-            organisation_id: organisation.id,
-            device_id: DeviceId::from_bytes([8; 16]),
-            trust_root: organisation.root.fingerprint(),
-            trust_root_given: true,
-        };
-        world.queue.save_enrolment(&enrolment, &organisation.bundle(1)).unwrap();
-        let secret = |text: &str| Secret::new(text.as_bytes().to_vec());
-        let tokens = Tokens {
-            access: secret("access-0"),
-            access_expires: UnixMs(world.clock.now().0 + 900_000),
-            refresh: secret("refresh-0"),
-        };
-        world.queue.save_tokens(Some(&tokens)).unwrap();
-        world
-    }
-
-    fn not_enrolled() -> Self {
-        let clock = Arc::new(FakeClock::new());
-        let queue = Arc::new(MemoryQueue::new(clock.clone()));
-        let server = Arc::new(FakeServer::new(Organisation::new(1), queue.clone(), clock.clone()));
-        let parts = SyncParts {
-            store: queue.clone(),
-            transport: server.clone(),
-            clock: clock.clone(),
-            random: Arc::new(SeededRandom::new(3)),
-        };
-        let client = SyncClient::with_pace(parts, Arc::new(FakePace(clock.clone())));
-        Self { clock, queue, server, client }
-    }
-
-    fn add_many(&self, count: usize) -> Vec<(CaptureId, AssetId)> {
-        (0..count).map(|_| self.queue.add(&[1_000])).collect()
-    }
-
-    fn faults(&self, decide: impl FnMut(Method, &str, u64) -> Option<Fault> + Send + 'static) {
-        self.server.state().faults = Some(Box::new(decide));
-    }
-
-    fn run(&self) -> SyncReport {
-        self.run_with(&Budget::default())
-    }
-
-    fn run_with(&self, budget: &Budget) -> SyncReport {
-        self.client.run_window(budget, &CancelToken::new(), &Quiet).unwrap()
-    }
-
-    fn count(&self, state: AssetState, captures: &[(CaptureId, AssetId)]) -> usize {
-        captures.iter().filter(|(id, _)| self.queue.state(*id) == Some(state)).count()
-    }
-
-    fn times(&self, request: &str) -> usize {
-        self.server.state().log.iter().filter(|line| line.starts_with(request)).count()
-    }
-}
+use server::Fault;
+use world::World;
 
 #[test]
 fn everything_is_verified_once() {
@@ -214,7 +128,8 @@ fn many_401s_cost_one_refresh_and_the_pair_is_saved_first() {
     let report = world.run();
     assert_eq!((report.verified, report.stopped_because), (40, StoppedBecause::Done));
     assert_eq!(world.server.state().refreshes, 1);
-    assert_eq!(world.queue.tokens().unwrap().unwrap().refresh.expose(), b"refresh-1");
+    let Some(SavedSession::Tokens(tokens)) = world.queue.session().unwrap() else { panic!("no tokens are saved") };
+    assert_eq!(tokens.refresh.expose(), b"refresh-1");
 }
 
 #[test]

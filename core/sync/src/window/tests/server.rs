@@ -10,7 +10,7 @@ use snaptrak_domain::queue_store::QueueStore;
 use snaptrak_domain::transport::{
     Body, Capabilities, Method, Plan, Response, TransferError, TransferEvent, TransferEvents, TransferId, Transport,
 };
-use snaptrak_domain::{AssetId, Clock, UnixMs};
+use snaptrak_domain::{AccountId, AssetId, Clock, UnixMs};
 use snaptrak_seal::{CountersignClaims, PieceEntry, countersign};
 use snaptrak_testkit::{FakeClock, memory_queue::MemoryQueue};
 
@@ -48,6 +48,8 @@ pub(super) struct State {
     pub(super) refuse_record: Option<String>,
     /// The only access token that is good; `None`: every one is.
     pub(super) good_access: Option<String>,
+    /// Tokens speak for another account than the one that every test is enrolled with.
+    pub(super) of_another_account: bool,
     pub(super) refresh_works: bool,
     pub(super) refreshes: u64,
     /// Questions about a receipt until it is there.
@@ -116,6 +118,15 @@ impl FakeServer {
             (Method::Get, ["", "healthz"]) => respond(200, &[], &json!({})),
             (Method::Get, ["trust"]) => Response { status: 200, headers: Vec::new(), body: state.bundle.clone() },
             (Method::Post, ["sessions", "refresh"]) => self.on_refresh(state),
+            (Method::Get, ["sessions"]) => {
+                let account_id = AccountId::from_bytes([if state.of_another_account { 2 } else { 1 }; 16]);
+                let whose = json!({
+                    "account_id": account_id, "organisation_id": self.organisation.id,
+                    "server_time_ms": self.clock.now(),
+                });
+                respond(200, &[], &whose)
+            }
+            (Method::Put, ["devices", _]) => respond(201, &[], &json!({})),
             (Method::Post, ["records"]) => on_records(state, body),
             (Method::Put, ["assets", asset, "envelope"]) => {
                 state.envelopes.insert((*asset).to_owned());

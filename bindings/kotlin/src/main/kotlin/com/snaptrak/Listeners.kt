@@ -1,5 +1,7 @@
 package com.snaptrak
 
+import kotlinx.coroutines.runBlocking
+
 /**
  * A listener from a lambda: `snapTrak.sync(progress = ProgressListener { println(it.bytesDone) })`.
  *
@@ -19,4 +21,16 @@ public fun ProgressListener(onProgress: (Progress) -> Unit): ProgressListener =
 public fun LogSink(onLog: (level: LogLevel, target: String, message: String) -> Unit): LogSink =
     object : LogSink {
         override fun onLog(level: LogLevel, target: String, message: String) = onLog(level, target, message)
+    }
+
+/**
+ * A token provider from a suspending lambda: `TokenProvider { refused -> session.accessToken(instead = refused) }`. What it throws
+ * is told apart as [TokenFailure] says; any other exception is "not now".
+ *
+ * [token] runs on a thread of the library that does nothing else. Nothing cancels it: what waits for it goes on without it when
+ * its own time is over.
+ */
+public fun TokenProvider(token: suspend (refused: String?) -> String): TokenProvider =
+    object : TokenProvider {
+        override fun token(refused: String?): String = runBlocking { token(refused) }
     }

@@ -13,9 +13,10 @@ public suspend fun SnapTrak.Companion.open(
     config: Config,
     keyStore: KeyStore,
     signer: Signer? = null,
+    tokenProvider: TokenProvider? = null,
 ): SnapTrak {
     requireMatchingLibrary()
-    return openUnchecked(config, keyStore, signer)
+    return openUnchecked(config, keyStore, signer, tokenProvider)
 }
 
 /**
@@ -26,30 +27,33 @@ public suspend fun SnapTrak.Companion.create(
     config: Config,
     keyStore: KeyStore,
     signer: Signer? = null,
+    tokenProvider: TokenProvider? = null,
 ): SnapTrak {
     requireMatchingLibrary()
-    return createUnchecked(config, keyStore, signer)
+    return createUnchecked(config, keyStore, signer, tokenProvider)
 }
 
 /**
  * Opens the store of the configuration, or makes one where there is none: an app's way in. Behind the check of
  * [requireMatchingLibrary].
  *
- * Without a [signer] a software key signs receipts, which say so. One process owns a store: a second gets
+ * Without a [signer] a software key signs receipts, which say so. A [tokenProvider] gives access tokens to [SnapTrak.enrol] and all
+ * that follows it, for an app that signs its people in itself. One process owns a store: a second gets
  * [SnapTrakException.InUse]. Close it with [SnapTrak.shutdown], or use it within [useThenShutdown].
  */
 public suspend fun SnapTrak.Companion.openOrCreate(
     config: Config,
     keyStore: KeyStore,
     signer: Signer? = null,
+    tokenProvider: TokenProvider? = null,
 ): SnapTrak =
     try {
-        open(config, keyStore, signer)
+        open(config, keyStore, signer, tokenProvider)
     } catch (refused: SnapTrakException.Refused) {
         // A making that was broken off is none yet. A store that cannot be opened, and anything else in the folder, is another answer,
         // and stays as it is.
         if (refused.code != NO_STORE) throw refused
-        create(config, keyStore, signer)
+        create(config, keyStore, signer, tokenProvider)
     }
 
 /**

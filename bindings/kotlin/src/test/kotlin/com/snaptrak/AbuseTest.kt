@@ -1,7 +1,9 @@
 package com.snaptrak
 
+import java.io.File
 import java.nio.ByteBuffer
 import java.nio.file.Path
+import java.util.concurrent.ConcurrentHashMap
 import java.util.concurrent.TimeUnit
 import java.util.concurrent.atomic.AtomicInteger
 import kotlinx.coroutines.CoroutineStart
@@ -78,7 +80,7 @@ internal class AbuseTest {
         ReferenceServer.start(folder.resolve("server").toFile()).use { api ->
             testing {
                 opened().useThenShutdown { snapTrak ->
-                    snapTrak.signUp(SignUp(api.origin, "you@example.org", "a long enough password"))
+                    snapTrak.signUp(SignUp(api.origin, "you@example.org"), "a long enough password")
                     snapTrak.syncing().collect()
                     val waiting = snapTrak.note("this one waits")
                     api.freeze()
@@ -99,7 +101,7 @@ internal class AbuseTest {
         ReferenceServer.start(folder.resolve("server").toFile()).use { api ->
             testing {
                 opened().useThenShutdown { snapTrak ->
-                    snapTrak.signUp(SignUp(api.origin, "you@example.org", "a long enough password"))
+                    snapTrak.signUp(SignUp(api.origin, "you@example.org"), "a long enough password")
                     snapTrak.syncing().collect()
                     snapTrak.note("this one waits")
                     api.freeze()
@@ -125,7 +127,7 @@ internal class AbuseTest {
             testing {
                 val keyStore = MemoryKeyStore()
                 val snapTrak = opened(keyStore = keyStore)
-                snapTrak.signUp(SignUp(api.origin, "you@example.org", "a long enough password"))
+                snapTrak.signUp(SignUp(api.origin, "you@example.org"), "a long enough password")
                 snapTrak.syncing().collect()
                 snapTrak.note("this one waits")
                 api.freeze()
@@ -135,7 +137,7 @@ internal class AbuseTest {
                 val others =
                     (1..40).map {
                         async(start = CoroutineStart.UNDISPATCHED) {
-                            runCatching { snapTrak.signIn(SignIn(api.origin, "you@example.org", "a long enough password")) }
+                            runCatching { snapTrak.signIn(SignIn(api.origin, "you@example.org"), "a long enough password") }
                         }
                     }
                 val begun = System.nanoTime()
@@ -169,10 +171,27 @@ internal class AbuseTest {
                         { recording.tick() },
                         { recording.pause() },
                         { recording.finish() },
+                        { recording.finish() },
+                        { recording.discard() },
                     )
                 calls.forEach { call -> assertEquals("cancelled", assertThrows<SnapTrakException.Refused> { call() }.code) }
                 assertEquals(1, again.captures().toList().size)
             }
+            recording.destroy()
+            snapTrak.destroy()
+        }
+
+    @Test
+    fun `a recording that has ended says so until the shutdown`() =
+        testing {
+            val snapTrak = opened()
+            val recording = snapTrak.record(Kind.AUDIO)
+            recording.append(ByteBuffer.wrap(byteArrayOf(1)))
+            recording.finish()
+            val again = listOf<() -> Unit>({ recording.finish() }, { recording.discard() })
+            again.forEach { call -> assertEquals("invalid_argument", assertThrows<SnapTrakException.Refused> { call() }.code) }
+            snapTrak.shutdown()
+            again.forEach { call -> assertEquals("cancelled", assertThrows<SnapTrakException.Refused> { call() }.code) }
             recording.destroy()
             snapTrak.destroy()
         }
@@ -231,7 +250,8 @@ internal class AbuseTest {
                     { snapTrak.verify() },
                     { snapTrak.purge() },
                     { snapTrak.forecast() },
-                    { snapTrak.signUp(SignUp("http://127.0.0.1:9", "you@example.org", "a long enough password")) },
+                    { snapTrak.signUp(SignUp("http://127.0.0.1:9", "you@example.org"), "a long enough password") },
+                    { snapTrak.enrol(Enrol("http://127.0.0.1:9")) },
                     { snapTrak.signOut() },
                     { snapTrak.sync() },
                     { snapTrak.syncing().collect() },
@@ -338,7 +358,7 @@ internal class AbuseTest {
             testing {
                 val signer = JavaSigner(instead = { error("an exception of the app") })
                 opened(signer = signer).useThenShutdown { snapTrak ->
-                    snapTrak.signUp(SignUp(api.origin, "you@example.org", "a long enough password"))
+                    snapTrak.signUp(SignUp(api.origin, "you@example.org"), "a long enough password")
                     snapTrak.note("taken all the same")
                     val without = snapTrak.sync()
                     assertEquals(1uL to 0uL, without.received to without.verified)
@@ -357,6 +377,20 @@ internal class AbuseTest {
             }
         }
     }
+
+    @Test
+    fun `what the app gives is called on threads of the library`() =
+        testing {
+            val threads: MutableSet<String> = ConcurrentHashMap.newKeySet()
+            val called = { threads += File("/proc/thread-self/comm").readText().trim() }
+            opened(keyStore = MemoryKeyStore(instead = { called() }), signer = JavaSigner(instead = called)).useThenShutdown { snapTrak ->
+                assertEquals(setOf("snaptrak-call"), threads)
+                snapTrak.note("who is calling?")
+                threads.clear()
+                assertEquals(1uL, snapTrak.verify().signed)
+                assertEquals(setOf("snaptrak-call"), threads, "a signer may take its time: the store's writer never waits for it")
+            }
+        }
 
     @Test
     fun `a signer that cannot say its key is told to the app`() =
@@ -382,7 +416,7 @@ internal class AbuseTest {
             testing {
                 opened().useThenShutdown { snapTrak ->
                     repeat(3) { number -> snapTrak.captureBytes(ByteArray(100_000) { number.toByte() }) }
-                    snapTrak.signUp(SignUp(api.origin, "you@example.org", "a long enough password"))
+                    snapTrak.signUp(SignUp(api.origin, "you@example.org"), "a long enough password")
                     val told = AtomicInteger()
                     val report =
                         snapTrak.sync(

@@ -49,7 +49,7 @@ internal class FlowsTest {
             testing {
                 SnapTrak.openOrCreate(config("store"), MemoryKeyStore()).useThenShutdown { snapTrak ->
                     repeat(20) { number -> snapTrak.captureBytes(ByteArray(10_000) { number.toByte() }) }
-                    snapTrak.signUp(SignUp(api.origin, "you@example.org", "a long enough password"))
+                    snapTrak.signUp(SignUp(api.origin, "you@example.org"), "a long enough password")
                     val events = mutableListOf<Event<SyncReport>>()
                     snapTrak.syncing().collect { event ->
                         if (events.isEmpty()) {

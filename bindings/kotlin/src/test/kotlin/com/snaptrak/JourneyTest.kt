@@ -97,7 +97,7 @@ internal class JourneyTest {
 
                 ReferenceServer.start(folder.resolve("server").toFile()).use { api ->
                     // Upstairs: an account, and everything goes out, watched.
-                    val enrolled = snapTrak.signUp(SignUp(api.origin, "you@example.org", "a long enough password"))
+                    val enrolled = snapTrak.signUp(SignUp(api.origin, "you@example.org"), "a long enough password")
                     assertTrue(enrolled.account.isNotEmpty())
                     bringAll(snapTrak, captures.size)
                     await("the screen shows what is there") {

@@ -46,7 +46,7 @@ internal class QuickStartTest {
         // The quick start begins.
         SnapTrak.openOrCreate(Config(store = folder), keyStore).useThenShutdown { snapTrak ->
             snapTrak.captureFile(photo, CaptureOptions(note = "third window")) // sealed and durable from here on
-            snapTrak.signUp(SignUp(server, "you@example.org", password))
+            snapTrak.signUp(SignUp(server, "you@example.org"), password)
             snapTrak.syncing().collect { event ->
                 when (event) {
                     is Event.Advanced -> println("${event.progress.bytesDone} of ${event.progress.bytesTotal} bytes")
