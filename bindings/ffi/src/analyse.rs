@@ -12,7 +12,8 @@ pub struct AnalyseOptions {
     /// Only this engine, `ort` or `tflite`; otherwise the first of these whose library is configured.
     #[uniffi(default = None)]
     pub engine: Option<String>,
-    /// Where it should run; the processor unless told otherwise. What this device does not offer is refused.
+    /// Where it should run, and nowhere else: what this device does not offer is refused. Otherwise where each model is best on
+    /// this device, which is measured when it is first asked for.
     #[uniffi(default = None)]
     pub accelerator: Option<Accelerator>,
     /// At most so many captures.
@@ -46,8 +47,9 @@ impl SnapTrak {
         cancellation: Option<Arc<Cancellation>>,
     ) -> Result<AnalyseReport, SnapTrakError> {
         let AnalyseOptions { model, engine, accelerator, limit } = options.unwrap_or_default();
-        let accelerator = accelerator.unwrap_or(Accelerator::Cpu).into();
-        let options = snaptrak::AnalyseOptions { model, engine, accelerator, limit };
+        let accelerator = accelerator.map(Into::into);
+        let options =
+            snaptrak::AnalyseOptions { model, engine, accelerator, limit, ..snaptrak::AnalyseOptions::default() };
         let waiting = Waiting::for_call(cancellation);
         self.run_until(waiting, move |core, token| {
             Ok(core.analyse_until(&options, &progress::Adapted::new(progress), token)?.into())
