@@ -8,6 +8,8 @@ const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 const NOT_OFFERED_MS: i64 = DAY_MS;
 /// What was slow on a hot or busy device may be quick on another day; a trial costs about a second.
 const SLOW_MS: i64 = 7 * DAY_MS;
+/// A device that cannot be reached just now is told apart from a model that does not fit by no engine.
+const NOT_PLACED_MS: i64 = 30 * DAY_MS;
 /// An error may have come from a lack of memory.
 const FAILED_MS: i64 = 7 * DAY_MS;
 /// What was condemned without proof (a person who closes the app leaves the same trace as a crash) gets one more chance; each
@@ -82,18 +84,14 @@ impl Verdict {
         match self.code {
             VerdictCode::Untried => Some(0),
             VerdictCode::NotOffered => Some(NOT_OFFERED_MS),
+            VerdictCode::NotPlaced => Some(NOT_PLACED_MS),
             VerdictCode::Slow => Some(SLOW_MS),
             VerdictCode::Failed => Some(FAILED_MS),
             VerdictCode::Hung | VerdictCode::Died | VerdictCode::Failing => {
                 Some(CONDEMNED_MS << self.condemned.saturating_sub(1).min(DOUBLINGS_MAX))
             }
-            // The first is in use. The others would do the same again: a model that does not fit, wrong numbers, a crash that
-            // the operating system proved.
-            VerdictCode::Usable
-            | VerdictCode::NotPlaced
-            | VerdictCode::WrongAnswer
-            | VerdictCode::NotANumber
-            | VerdictCode::Crashed => None,
+            // The first is in use. The others would do the same again: wrong numbers, a crash that the operating system proved.
+            VerdictCode::Usable | VerdictCode::WrongAnswer | VerdictCode::NotANumber | VerdictCode::Crashed => None,
         }
     }
 
