@@ -109,7 +109,7 @@ impl SnapTrak {
         Ok(report)
     }
 
-    fn analyse_all(
+    pub(crate) fn analyse_all(
         &self,
         analyser: &mut Analyser,
         total: u64,

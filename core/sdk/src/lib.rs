@@ -4,6 +4,8 @@
 
 mod accelerators;
 mod analyse;
+#[cfg(test)]
+mod analyse_tests;
 mod calls;
 mod capture;
 mod config;

@@ -106,6 +106,15 @@ pub(super) struct Found {
     pub(super) standing: Vec<Standing>,
     /// Something was there that says nothing: it counts as nothing.
     pub(super) damaged: bool,
+    /// The file was just made.
+    pub(super) is_new: bool,
+}
+
+impl Found {
+    /// Whether the file has to be written before it can be used.
+    pub(super) fn needs_wiping(&self) -> bool {
+        self.is_new || self.damaged || !self.standing.is_empty()
+    }
 }
 
 /// The open file, with its lock.
@@ -231,7 +240,8 @@ fn read(file: &File) -> io::Result<Found> {
         }
     }
     // A file that was just made is empty; any other length was not written by us.
-    let mut found = Found { damaged: bytes != 0 && bytes != content.len() as u64, ..Found::default() };
+    let is_new = bytes == 0;
+    let mut found = Found { damaged: !is_new && bytes != content.len() as u64, is_new, ..Found::default() };
     for slot in content[..filled].chunks_exact(SLOT_BYTES) {
         let Some(phase) = Phase::of(slot[0]) else {
             found.damaged |= slot[0] != IDLE;
@@ -259,7 +269,7 @@ mod tests {
     fn what_was_being_done_at_death_is_found_and_what_was_over_is_not() {
         let folder = tempfile::tempdir().unwrap();
         let (marker, found) = open(folder.path(), 1);
-        assert_eq!(found, Found::default());
+        assert_eq!(found, Found { is_new: true, ..Found::default() });
         marker.wipe().unwrap();
         let [loading, running, over, idle] =
             ["a", "b", "c", "d"].map(|id| marker.claim(&candidate(id), &circumstances()).unwrap());

@@ -204,6 +204,7 @@ fn settle(options: &SelectionOptions, state: &mut State, marker: Marker, found: 
         state.notes.push(Note::MarkerDamaged);
     }
     let now = options.clock.now();
+    let needs_wiping = found.needs_wiping();
     let mut is_written = true;
     for standing in found.standing {
         let record = standing.record;
@@ -223,7 +224,7 @@ fn settle(options: &SelectionOptions, state: &mut State, marker: Marker, found: 
     if !is_written {
         return None;
     }
-    match marker.wipe() {
+    match if needs_wiping { marker.wipe() } else { Ok(()) } {
         Ok(()) => Some(Arc::new(marker)),
         Err(error) => {
             tracing::warn!(%error, "the marker cannot be written: the processor is taken");
