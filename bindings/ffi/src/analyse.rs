@@ -1,6 +1,8 @@
 //! Understanding pictures on the device.
 
-use crate::{Accelerator, Cancellation, ProgressListener, SnapTrak, SnapTrakError, cancellation::Waiting, progress};
+use crate::{
+    Accelerator, Cancellation, Conditions, ProgressListener, SnapTrak, SnapTrakError, cancellation::Waiting, progress,
+};
 use std::sync::Arc;
 
 /// What to run.
@@ -19,6 +21,9 @@ pub struct AnalyseOptions {
     /// At most so many captures.
     #[uniffi(default = None)]
     pub limit: Option<u64>,
+    /// What the app knows of the moment; a cool device in front otherwise.
+    #[uniffi(default = None)]
+    pub conditions: Option<Conditions>,
 }
 
 /// What came of it.
@@ -46,10 +51,10 @@ impl SnapTrak {
         progress: Option<Arc<dyn ProgressListener>>,
         cancellation: Option<Arc<Cancellation>>,
     ) -> Result<AnalyseReport, SnapTrakError> {
-        let AnalyseOptions { model, engine, accelerator, limit } = options.unwrap_or_default();
+        let AnalyseOptions { model, engine, accelerator, limit, conditions } = options.unwrap_or_default();
         let accelerator = accelerator.map(Into::into);
-        let options =
-            snaptrak::AnalyseOptions { model, engine, accelerator, limit, ..snaptrak::AnalyseOptions::default() };
+        let conditions = conditions.map(Into::into).unwrap_or_default();
+        let options = snaptrak::AnalyseOptions { model, engine, accelerator, limit, conditions };
         let waiting = Waiting::for_call(cancellation);
         self.run_until(waiting, move |core, token| {
             Ok(core.analyse_until(&options, &progress::Adapted::new(progress), token)?.into())

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod accelerators;
 mod analyse;
 mod cancellation;
 mod capture;
@@ -25,6 +26,7 @@ mod watch;
 #[doc(hidden)]
 pub mod window;
 
+pub use accelerators::{AcceleratorVerdict, AcceleratorsReport, Conditions, LastExit, TryAccelerators};
 pub use analyse::{AnalyseOptions, AnalyseReport};
 pub use cancellation::Cancellation;
 pub use capture::{CaptureOptions, Captured, Location};
@@ -42,7 +44,7 @@ pub use record::{PieceDone, RecordOptions, Recorded, Recording};
 pub use recover::{RecoverReport, Unreadable, quarantine_and_recover, recover};
 pub use signer::{Signer, SignerFailure};
 pub use snaptrak::{RotateKeys, SnapTrak};
-pub use states::{Accelerator, AssetState, EventKind, Kind, Rendition, StepState};
+pub use states::{Accelerator, AssetState, EventKind, ExitReason, Kind, Place, Rendition, StepState, Thermal};
 pub use sync::{Budget, SyncReport};
 pub use verify::{VerifyFailure, VerifyReport};
 pub use version::{library_version, require_version};
