@@ -131,3 +131,26 @@ fn an_accelerator_that_is_asked_for_by_name_is_not_replaced() {
     let session = engine.load(&file, LoadOptions { accelerator: Accelerator::Gpu, threads: 1 }).unwrap();
     assert_eq!(session.accelerator_ran(), Accelerator::Gpu);
 }
+
+#[test]
+fn who_never_asks_for_a_comparison_gets_one_after_sixteen_answers_at_the_latest() {
+    let good = Device::with_gpu(Nature::good(Accelerator::Gpu));
+    let selection = good.instance();
+    let mut session = good.load(&selection);
+    let before = Fake::count(&good.fake.cpu_runs);
+    for at in 0..100 {
+        assert_eq!(session.run(&input(at)).unwrap(), right(&input(at)));
+    }
+    // After 1, 3, 7, 15, 31 answers, and every sixteen from then on.
+    assert_eq!(Fake::count(&good.fake.cpu_runs) - before, 9);
+
+    for good_runs in 0..70 {
+        let good_runs = TRIAL_RUNS + good_runs;
+        let device = Device::with_gpu(Nature { flaw: Flaw::Wrong, good_runs, ..Nature::good(Accelerator::Gpu) });
+        let selection = device.instance();
+        let mut session = device.load(&selection);
+        let wrong = (0..90).filter(|at| session.run(&input(*at)).unwrap() != right(&input(*at))).count();
+        assert!(wrong < 16, "{wrong} from {good_runs} on");
+        assert_eq!(gpu(&selection).code, VerdictCode::WrongAnswer);
+    }
+}

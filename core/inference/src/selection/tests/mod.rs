@@ -71,8 +71,7 @@ impl Device {
     fn load_as(&self, selection: &Arc<Selection>, conditions: Conditions) -> Box<dyn Session> {
         let fake = Arc::clone(&self.fake) as Arc<dyn Engine>;
         let engine = SelectingEngine::new(fake, Arc::clone(selection), self.models.clone(), conditions);
-        let file = ModelFile { path: PathBuf::new(), model_id: MODEL.into() };
-        engine.load(&file, LoadOptions { accelerator: Accelerator::Cpu, threads: 1 }).unwrap()
+        load_on(&engine, MODEL)
     }
 
     /// One start of the app that answers so many inputs, and what it says of the GPU then.
@@ -83,6 +82,11 @@ impl Device {
         drop(session);
         gpu(&selection)
     }
+}
+
+fn load_on(engine: &SelectingEngine, model: &str) -> Box<dyn Session> {
+    let file = ModelFile { path: PathBuf::new(), model_id: model.into() };
+    engine.load(&file, LoadOptions { accelerator: Accelerator::Cpu, threads: 1 }).unwrap()
 }
 
 /// For tests of what hangs: whatever else took so long would end there in the same way.

@@ -107,3 +107,20 @@ fn so_many_threads_are_left_behind_and_no_more() {
     // Each time one for the NPU, which is not there, until none is asked any more.
     assert_eq!(Fake::count(&device.fake.loads), 2 * 4);
 }
+
+#[test]
+fn an_accelerator_that_hung_with_one_model_is_not_tried_with_another() {
+    let mut fake = Fake::with_gpu(Nature { load: Err(Refusal::Hang), ..Nature::good(Accelerator::Gpu) });
+    fake.npu = Nature::good(Accelerator::Npu);
+    let mut device = Device::new(fake);
+    device.options.patience = IMPATIENT;
+    let selection = device.instance();
+    let fake = Arc::clone(&device.fake) as Arc<dyn Engine>;
+    let engine = SelectingEngine::new(fake, selection, device.models.clone(), device.conditions);
+    for model in [MODEL, "ssd_mobilenetv2_oidv4"] {
+        let mut session = load_on(&engine, model);
+        answer_rightly(session.as_mut(), 3);
+        assert_eq!(session.accelerator_ran(), Accelerator::Npu, "another accelerator is none the worse for it");
+    }
+    assert_eq!(Fake::count(&device.fake.loads), 3, "the GPU once, the NPU with each");
+}
