@@ -2,7 +2,7 @@
 
 use crate::{commands, globals::Globals, output::Form};
 use clap::{Parser, Subcommand, builder::PossibleValuesParser, builder::TypedValueParser};
-use snaptrak::{AssetState, Kind, Location, Rendition};
+use snaptrak::{Accelerator, AssetState, Kind, Location, Rendition, Thermal};
 use std::ops::Range;
 
 /// Takes evidence offline, seals it, understands it on this machine, and brings it to the SnapTrak API.
@@ -58,6 +58,8 @@ pub(crate) enum Command {
     Why(commands::why::Arguments),
     /// Understand what waits for analysis
     Analyse(commands::analyse::Arguments),
+    /// Say what this device's accelerators are good for, and why
+    Accelerators(commands::accelerators::Arguments),
     /// Say which models are in use, check them, and use the organisation's newer ones
     Models(commands::models::Arguments),
     /// Bring what waits to the server, and fetch its receipts
@@ -103,6 +105,7 @@ impl Arguments {
             | Command::Status
             | Command::Why(_)
             | Command::Analyse(_)
+            | Command::Accelerators(_)
             | Command::Models(_)
             | Command::Sync(_)
             | Command::Purge(_)
@@ -149,9 +152,32 @@ pub(crate) fn rendition() -> impl TypedValueParser<Value = Rendition> {
     one_of(&Rendition::ALL, Rendition::as_str)
 }
 
-/// Reads an accelerator.
-pub(crate) fn accelerator() -> impl TypedValueParser<Value = snaptrak::Accelerator> {
-    one_of(&snaptrak::Accelerator::ALL, snaptrak::Accelerator::as_str)
+/// Where an analysis should run; `None` where it is best.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct AskedAccelerator(pub(crate) Option<Accelerator>);
+
+/// The word for where it is best.
+pub(crate) const AUTO: &str = "auto";
+
+/// Reads an accelerator, or `auto`.
+pub(crate) fn accelerator() -> impl TypedValueParser<Value = AskedAccelerator> {
+    const ALL: [AskedAccelerator; 4] = [
+        AskedAccelerator(None),
+        AskedAccelerator(Some(Accelerator::Cpu)),
+        AskedAccelerator(Some(Accelerator::Gpu)),
+        AskedAccelerator(Some(Accelerator::Npu)),
+    ];
+    one_of(&ALL, |asked| asked.0.map_or(AUTO, Accelerator::as_str))
+}
+
+/// Reads how warm a device is.
+pub(crate) fn thermal() -> impl TypedValueParser<Value = Thermal> {
+    one_of(&[Thermal::Nominal, Thermal::Fair, Thermal::Serious, Thermal::Critical], |thermal| match thermal {
+        Thermal::Nominal => "nominal",
+        Thermal::Fair => "fair",
+        Thermal::Serious => "serious",
+        Thermal::Critical => "critical",
+    })
 }
 
 /// Reads `LAT,LON` or `LAT,LON,ACCURACY_M`.

@@ -6,6 +6,7 @@ mod commands;
 mod destination;
 mod error;
 mod exit;
+mod foreign_words;
 mod globals;
 mod human;
 mod interrupt;
@@ -40,13 +41,15 @@ fn main() -> ExitCode {
 fn run(arguments: &Arguments) -> Exit {
     let output = Output::new(arguments.form(), arguments.globals.quiet);
     logging::begin(arguments.globals.verbose);
-    match commands::run(arguments, &output) {
+    let exit = match commands::run(arguments, &output) {
         Ok(exit) => exit,
         Err(error) => {
             output.failure(&error);
             Exit::of(&error)
         }
-    }
+    };
+    foreign_words::divert_for_good();
+    exit
 }
 
 /// Help and version are answers; everything else is a usage error, as an object for those who asked for objects.

@@ -1,6 +1,8 @@
 //! Understanding pictures on the device.
 
-use crate::{Accelerator, Cancellation, ProgressListener, SnapTrak, SnapTrakError, cancellation::Waiting, progress};
+use crate::{
+    Accelerator, Cancellation, Conditions, ProgressListener, SnapTrak, SnapTrakError, cancellation::Waiting, progress,
+};
 use std::sync::Arc;
 
 /// What to run.
@@ -12,12 +14,16 @@ pub struct AnalyseOptions {
     /// Only this engine, `ort` or `tflite`; otherwise the first of these whose library is configured.
     #[uniffi(default = None)]
     pub engine: Option<String>,
-    /// Where it should run; the processor unless told otherwise. What this device does not offer is refused.
+    /// Where it should run, and nowhere else: what this device does not offer is refused. Otherwise where each model is best on
+    /// this device, which is measured when it is first asked for.
     #[uniffi(default = None)]
     pub accelerator: Option<Accelerator>,
     /// At most so many captures.
     #[uniffi(default = None)]
     pub limit: Option<u64>,
+    /// What the app knows of the moment; a cool device in front otherwise.
+    #[uniffi(default = None)]
+    pub conditions: Option<Conditions>,
 }
 
 /// What came of it.
@@ -45,9 +51,10 @@ impl SnapTrak {
         progress: Option<Arc<dyn ProgressListener>>,
         cancellation: Option<Arc<Cancellation>>,
     ) -> Result<AnalyseReport, SnapTrakError> {
-        let AnalyseOptions { model, engine, accelerator, limit } = options.unwrap_or_default();
-        let accelerator = accelerator.unwrap_or(Accelerator::Cpu).into();
-        let options = snaptrak::AnalyseOptions { model, engine, accelerator, limit };
+        let AnalyseOptions { model, engine, accelerator, limit, conditions } = options.unwrap_or_default();
+        let accelerator = accelerator.map(Into::into);
+        let conditions = conditions.map(Into::into).unwrap_or_default();
+        let options = snaptrak::AnalyseOptions { model, engine, accelerator, limit, conditions };
         let waiting = Waiting::for_call(cancellation);
         self.run_until(waiting, move |core, token| {
             Ok(core.analyse_until(&options, &progress::Adapted::new(progress), token)?.into())

@@ -1,5 +1,7 @@
 //! Where things are and how much may be used.
 
+use crate::LastExit;
+
 /// The configuration of one instance. Everything but the store's folder has a default.
 #[derive(Debug, Clone, uniffi::Record)]
 pub struct Config {
@@ -32,6 +34,12 @@ pub struct Config {
     /// Room that the store holds so that a purge works on a full disk; 0 for none, at most 1 GiB.
     #[uniffi(default = 16777216)]
     pub ballast_bytes: u64,
+    /// What stands for the device's system and drivers (`Build.FINGERPRINT`): when it is another, accelerators are measured again.
+    #[uniffi(default = None)]
+    pub device_build: Option<String>,
+    /// How the app's last process ended, if the system told: an accelerator that was at work then is judged by it.
+    #[uniffi(default = None)]
+    pub last_exit: Option<LastExit>,
 }
 
 impl From<Config> for snaptrak::Config {
@@ -46,6 +54,8 @@ impl From<Config> for snaptrak::Config {
             quota_bytes: config.quota_bytes,
             quota_is_hard: config.quota_is_hard,
             ballast_bytes: config.ballast_bytes,
+            device_build: config.device_build,
+            last_exit: config.last_exit.map(Into::into).unwrap_or_default(),
             ..Self::new(config.store)
         }
     }

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod accelerators;
 mod analyse;
 mod cancellation;
 mod capture;
@@ -26,6 +27,7 @@ mod watch;
 #[doc(hidden)]
 pub mod window;
 
+pub use accelerators::{AcceleratorVerdict, AcceleratorsReport, Conditions, LastExit, TryAccelerators};
 pub use analyse::{AnalyseOptions, AnalyseReport};
 pub use cancellation::Cancellation;
 pub use capture::{CaptureOptions, Captured, Location};
@@ -43,7 +45,7 @@ pub use record::{PieceDone, RecordOptions, Recorded, Recording};
 pub use recover::{RecoverReport, Unreadable, quarantine_and_recover, recover};
 pub use signer::{Signer, SignerFailure};
 pub use snaptrak::{RotateKeys, SnapTrak};
-pub use states::{Accelerator, AssetState, EventKind, Kind, Rendition, StepState};
+pub use states::{Accelerator, AssetState, EventKind, ExitReason, Kind, Place, Rendition, StepState, Thermal};
 pub use sync::{Budget, SyncReport};
 pub use token_provider::{TokenFailure, TokenProvider};
 pub use verify::{VerifyFailure, VerifyReport};

@@ -87,6 +87,37 @@ mirrored! {
         /// Taken back.
         Cancelled,
     }
+    /// Whether the app is in front.
+    Place {
+        /// A person looks at it.
+        Foreground,
+        /// Nobody does.
+        Background,
+    }
+    /// How warm the device says it is.
+    Thermal {
+        /// Cool.
+        Nominal,
+        /// Warm, nothing to do about it (Android: light).
+        Fair,
+        /// Hot, and slower for it (Android: moderate, severe).
+        Serious,
+        /// Work has to stop (Android: critical and above).
+        Critical,
+    }
+    /// Why the app's last process ended (Android's `ApplicationExitInfo`, iOS's `MXAppExitMetric`).
+    ExitReason {
+        /// Native code crashed.
+        NativeCrash,
+        /// The system took it for want of memory.
+        LowMemory,
+        /// A person ended it.
+        User,
+        /// The system ended it for reasons of its own, as an update.
+        System,
+        /// Anything else, or nobody knows.
+        Unknown,
+    }
     /// Where a model may run.
     Accelerator {
         /// The processor.

@@ -36,6 +36,8 @@ fn config(store: &tempfile::TempDir) -> Config {
         quota_bytes: None,
         quota_is_hard: false,
         ballast_bytes: 0,
+        device_build: None,
+        last_exit: None,
     }
 }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// Where a model may run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Accelerator {
     /// The processor.
@@ -159,6 +159,15 @@ pub trait Session: Send {
     fn placement(&self) -> Placement {
         Placement::Unknown
     }
+    /// Whether there are answers since the last [`Session::confirm`] that have not been compared with the processor's.
+    fn is_unconfirmed(&self) -> bool {
+        false
+    }
+    /// Compares what can be compared. `false`: an answer since the last call may be wrong, those inputs should be run again, and
+    /// from now on another device answers.
+    fn confirm(&mut self) -> bool {
+        true
+    }
 }
 
 /// An inference engine.
@@ -169,6 +178,11 @@ pub trait Engine: Send + Sync {
     fn version(&self) -> String;
     /// What it offers on this device.
     fn accelerators(&self) -> Vec<Accelerator>;
+    /// What the library calls the device behind an accelerator, with its driver if it knows; `None` where it has no name for it.
+    /// Touches no device.
+    fn device(&self, _accelerator: Accelerator) -> Option<String> {
+        None
+    }
     /// Loads a model.
     fn load(&self, model: &ModelFile, options: LoadOptions) -> Result<Box<dyn Session>, EngineError>;
 }

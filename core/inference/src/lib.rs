@@ -8,6 +8,7 @@ pub mod contract;
 #[cfg(feature = "ort")]
 pub mod ort_engine;
 pub mod registry;
+pub mod selection;
 #[cfg(feature = "tflite")]
 pub mod tflite;
 
@@ -15,5 +16,6 @@ pub use contract::check_outputs;
 #[cfg(feature = "ort")]
 pub use ort_engine::OrtEngine;
 pub use registry::{Manifest, ManifestError, ModelEntry, Variant, VerifyError, verify};
+pub use selection::{SelectingEngine, Selection, SelectionOptions};
 #[cfg(feature = "tflite")]
 pub use tflite::{NpuOption, NpuPlugin, TfliteEngine, TfliteLibraries};

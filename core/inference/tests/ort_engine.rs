@@ -46,8 +46,10 @@ fn one_thread_and_many_agree() {
 fn an_accelerator_that_is_not_there_is_refused_and_not_replaced() {
     let engine = engine();
     assert!(engine.accelerators().contains(&Accelerator::Cpu));
+    assert!(engine.device(Accelerator::Cpu).unwrap().contains("CPUExecutionProvider"));
     let manifest = manifest();
     for accelerator in [Accelerator::Gpu, Accelerator::Npu] {
+        assert_eq!(engine.device(accelerator).is_some(), engine.accelerators().contains(&accelerator));
         if engine.accelerators().contains(&accelerator) {
             continue;
         }

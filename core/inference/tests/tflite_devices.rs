@@ -6,9 +6,17 @@
 mod common;
 
 use common::{CPU, cache, largest_difference, litert_library, manifest, model_for, wave, with_npu};
-use snaptrak_domain::engine::{Accelerator, Engine, EngineError, LoadOptions, Placement};
-use snaptrak_inference::TfliteEngine;
-use std::{path::PathBuf, process::Command};
+use snaptrak_domain::{
+    BootId, Clock, Conditions, LastExit, MonotonicMs, UnixMs, WallTime,
+    engine::{Accelerator, Engine, EngineError, LoadOptions, Placement},
+    verdict::{Verdict, VerdictCode},
+};
+use snaptrak_inference::{
+    SelectingEngine, Selection, SelectionOptions, TfliteEngine,
+    registry::{InUse, Source},
+    selection::Patience,
+};
+use std::{path::PathBuf, process::Command, sync::Arc, time::Duration};
 
 /// Set in a child only: the test's name.
 const CHILD: &str = "SNAPTRAK_DEVICES_CHILD";
@@ -89,5 +97,80 @@ fn a_library_without_its_device_is_a_typed_error_and_the_processor_still_runs() 
             assert_eq!(refused.reason().parameters["accelerator"], accelerator.as_str());
         }
         engine.load(&file, CPU).unwrap().run(&[wave(&model)]).unwrap();
+    });
+}
+
+struct OneDay;
+
+impl Clock for OneDay {
+    fn wall(&self) -> WallTime {
+        WallTime { unix_ms: UnixMs(1_795_000_000_000), offset_minutes: 0, zone: None }
+    }
+
+    fn monotonic(&self) -> MonotonicMs {
+        MonotonicMs(1)
+    }
+
+    fn boot_id(&self) -> BootId {
+        BootId("boot".into())
+    }
+}
+
+/// The face model where a selection puts it, and what it says of the accelerator. The answers are the processor's.
+fn selected(engine: TfliteEngine, accelerator: Accelerator) -> Verdict {
+    let folder = tempfile::tempdir().unwrap();
+    #[expect(clippy::disallowed_methods, reason = "a test may look at the clock")]
+    let started = std::time::Instant::now();
+    // In software a device takes its time.
+    let patience = Patience { run: Duration::from_secs(120), load: Duration::from_secs(300), ..Patience::default() };
+    let selection = Arc::new(Selection::open(SelectionOptions {
+        folder: folder.path().join("accelerators"),
+        driver: "stand-in".into(),
+        last_exit: LastExit::default(),
+        gpu_in_background: true,
+        patience,
+        clock: Arc::new(OneDay),
+        stopwatch: Arc::new(move || started.elapsed().as_secs_f64() * 1e3),
+    }));
+    let engine: Arc<dyn Engine> = Arc::new(engine);
+    let in_use = InUse { source: Source::Packaged, folder: common::models(), manifest: manifest() };
+    let selecting = SelectingEngine::new(Arc::clone(&engine), Arc::clone(&selection), in_use, Conditions::default());
+    let manifest = manifest();
+    let model = manifest.model("blazeface_back").unwrap();
+    let tolerance = model.tolerance.unwrap().tensor_abs;
+    let (entry, file) = model_for(engine.as_ref(), model);
+    let input = [wave(&entry)];
+    let wanted = engine.load(&file, CPU).unwrap().run(&input).unwrap();
+    let mut session = selecting.load(&file, CPU).unwrap();
+    for _ in 0..2 {
+        let found = session.run(&input).unwrap();
+        assert!(largest_difference((&entry, &wanted), (&entry, &found)) <= tolerance);
+    }
+    assert!(session.confirm());
+    let is_it = |verdict: &Verdict| verdict.candidate.accelerator == accelerator;
+    let verdict = selection.verdicts().into_iter().find(is_it).unwrap();
+    let taken = if verdict.code == VerdictCode::Usable { accelerator } else { Accelerator::Cpu };
+    assert_eq!(session.accelerator_ran(), taken);
+    let difference = verdict.difference.unwrap();
+    assert!(difference > 0.0 && difference <= tolerance, "{difference}: it ran elsewhere, and answered alike");
+    assert!(verdict.cpu_ms.unwrap() > 0.0);
+    verdict
+}
+
+#[test]
+fn a_gpu_in_software_is_measured_and_found_slow() {
+    in_child("a_gpu_in_software_is_measured_and_found_slow", &swiftshader(), || {
+        let verdict = selected(TfliteEngine::open(&litert_library()).unwrap(), Accelerator::Gpu);
+        // Hundreds of times, on any machine.
+        assert_eq!(verdict.code, VerdictCode::Slow);
+    });
+}
+
+#[test]
+fn an_npu_is_measured_and_taken_if_it_is_quicker() {
+    in_child("an_npu_is_measured_and_taken_if_it_is_quicker", &openvino(), || {
+        let verdict = selected(TfliteEngine::open_with(&with_npu()).unwrap(), Accelerator::Npu);
+        let is_quicker = verdict.run_ms.unwrap() <= verdict.cpu_ms.unwrap() * 0.8;
+        assert_eq!(verdict.code, if is_quicker { VerdictCode::Usable } else { VerdictCode::Slow });
     });
 }

@@ -9,7 +9,7 @@ use crate::{
     progress::{Phase, Progress, ProgressEvent},
 };
 use snaptrak_domain::{
-    CancelToken, Rendition, StepKind, StepState,
+    AssetId, CancelToken, Conditions, Finding, Rendition, StepKind, StepState,
     engine::Accelerator,
     outcome::Outcome,
     queue_store::{AttemptEnd, QueueStore, ReadyStep},
@@ -24,27 +24,38 @@ const BATCH: usize = 32;
 /// An analysis takes seconds at most; a process that died holds its steps no longer than this.
 const LEASE_MS: i64 = 5 * 60 * 1000;
 
+/// Pictures that are held back at most until an accelerator's answers were compared: as many as it may answer between two
+/// comparisons. A process that dies looks at them again.
+const HELD_MAX: usize = 16;
+/// Each model can be in doubt once, and a manifest has at most so many.
+const DOUBTS_MAX: usize = 64;
+
+/// A picture that was looked at, with what was found and is not written down yet.
+struct Looked {
+    step: ReadyStep,
+    asset_id: AssetId,
+    findings: Vec<Finding>,
+    small: Option<Vec<u8>>,
+}
+
 /// What an app can bring after a step was set aside for want of it.
 const MISSING_ON_THE_DEVICE: &[ReasonCode] =
     &[ReasonCode::EngineMissing, ReasonCode::ModelMissing, ReasonCode::ModelDamaged];
 
 /// What to run, and where.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct AnalyseOptions {
     /// Only this model; every model of the manifest otherwise.
     pub model: Option<String>,
     /// Only this engine (`ort`, `tflite`); otherwise the first of these whose library is configured.
     pub engine: Option<String>,
-    /// Where it should run.
-    pub accelerator: Accelerator,
+    /// Where it should run, and nowhere else; otherwise where each model is best on this device, which is measured when it is first
+    /// asked for (see [`SnapTrak::accelerators`]).
+    pub accelerator: Option<Accelerator>,
     /// At most so many captures.
     pub limit: Option<u64>,
-}
-
-impl Default for AnalyseOptions {
-    fn default() -> Self {
-        Self { model: None, engine: None, accelerator: Accelerator::Cpu, limit: None }
-    }
+    /// What the app knows of the moment: hot, sparing the battery, not in front. Overrules what was measured.
+    pub conditions: Conditions,
 }
 
 /// What became of the steps.
@@ -98,10 +109,26 @@ impl SnapTrak {
         Ok(report)
     }
 
-    fn analyse_all(
+    pub(crate) fn analyse_all(
         &self,
         analyser: &mut Analyser,
         total: u64,
+        report: &mut AnalyseReport,
+        progress: &dyn Progress,
+        call: &Call<'_>,
+    ) -> Result<(), Error> {
+        let mut held = Vec::new();
+        let went = self.analyse_each(analyser, total, &mut held, report, progress, call);
+        // Whatever ended it: what was looked at is kept.
+        let kept = self.keep(analyser, &mut held, report);
+        went.and(kept)
+    }
+
+    fn analyse_each(
+        &self,
+        analyser: &mut Analyser,
+        total: u64,
+        held: &mut Vec<Looked>,
         report: &mut AnalyseReport,
         progress: &dyn Progress,
         call: &Call<'_>,
@@ -119,11 +146,7 @@ impl SnapTrak {
             for step in steps.into_iter().take(left.min(BATCH)) {
                 call.go_on()?;
                 tried.insert(step.step_id);
-                match self.analyse_one(analyser, &step, &mut report.thumbnails)? {
-                    StepState::Done => report.analysed += 1,
-                    StepState::Parked => report.parked += 1,
-                    StepState::Waiting | StepState::Running | StepState::Cancelled => {}
-                }
+                self.analyse_one(analyser, step, held, report)?;
                 let done = tried.len() as u64;
                 progress.update(ProgressEvent { phase: Phase::Analysing, done, total, bytes_done: 0, bytes_total: 0 });
             }
@@ -131,49 +154,102 @@ impl SnapTrak {
         Ok(())
     }
 
-    fn analyse_one(&self, analyser: &mut Analyser, step: &ReadyStep, thumbnails: &mut u64) -> Result<StepState, Error> {
+    fn analyse_one(
+        &self,
+        analyser: &mut Analyser,
+        step: ReadyStep,
+        held: &mut Vec<Looked>,
+        report: &mut AnalyseReport,
+    ) -> Result<(), Error> {
         let store = &self.inner.store;
-        let clock = &self.inner.platform.clock;
-        store.begin(step.step_id, clock.now(), LEASE_MS)?;
+        store.begin(step.step_id, self.inner.platform.clock.now(), LEASE_MS)?;
         let asset_id = store.asset_of(step.capture_id, Rendition::Original)?;
-        let found = store
-            .reader(asset_id)
-            .map_err(|error| reader_reason(&error))
-            .and_then(|mut reader| analyser.analyse_and_shrink(reader.as_mut()).map_err(|error| error.reason));
-        let reason = match found {
+        match self.look(analyser, asset_id) {
             Ok((findings, small)) => {
-                store.save_findings(step.step_id, step.capture_id, asset_id, &findings, clock.now())?;
-                if let Some(small) = small
-                    && store.find_asset_of(step.capture_id, Rendition::Thumbnail)?.is_none()
-                {
-                    self.keep_thumbnail(step.capture_id, &small)?;
-                    *thumbnails += 1;
+                held.push(Looked { step, asset_id, findings, small });
+                if held.len() >= HELD_MAX || !analyser.is_unconfirmed() {
+                    self.keep(analyser, held, report)?;
                 }
-                return Ok(StepState::Done);
             }
-            Err(reason) => reason,
-        };
+            Err(reason) => self.set_aside(&step, reason, report)?,
+        }
+        Ok(())
+    }
+
+    fn look(&self, analyser: &mut Analyser, asset_id: AssetId) -> Result<(Vec<Finding>, Option<Vec<u8>>), Reason> {
+        let mut reader = self.inner.store.reader(asset_id).map_err(|error| reader_reason(&error))?;
+        analyser.analyse_and_shrink(reader.as_mut()).map_err(|error| error.reason)
+    }
+
+    /// Writes down what was found, once nothing speaks against it: what an accelerator may have said wrongly is looked at again.
+    fn keep(&self, analyser: &mut Analyser, held: &mut Vec<Looked>, report: &mut AnalyseReport) -> Result<(), Error> {
+        let mut doubts = 0;
+        while !held.is_empty() && !analyser.confirm() {
+            doubts += 1;
+            tracing::warn!(pictures = held.len(), "an accelerator is not relied on: these are looked at again");
+            for mut looked in std::mem::take(held) {
+                let again = if doubts > DOUBTS_MAX {
+                    Err(Reason::new(ReasonCode::EngineFailed))
+                } else {
+                    self.look(analyser, looked.asset_id)
+                };
+                match again {
+                    Ok((findings, small)) => {
+                        (looked.findings, looked.small) = (findings, small);
+                        held.push(looked);
+                    }
+                    Err(reason) => self.set_aside(&looked.step, reason, report)?,
+                }
+            }
+        }
+        held.drain(..).try_for_each(|looked| self.save(&looked, report))
+    }
+
+    fn save(&self, looked: &Looked, report: &mut AnalyseReport) -> Result<(), Error> {
+        let Looked { step, asset_id, findings, small } = looked;
+        let store = &self.inner.store;
+        store.save_findings(step.step_id, step.capture_id, *asset_id, findings, self.inner.platform.clock.now())?;
+        report.analysed += 1;
+        if let Some(small) = small
+            && store.find_asset_of(step.capture_id, Rendition::Thumbnail)?.is_none()
+        {
+            self.keep_thumbnail(step.capture_id, small)?;
+            report.thumbnails += 1;
+        }
+        Ok(())
+    }
+
+    fn set_aside(&self, step: &ReadyStep, reason: Reason, report: &mut AnalyseReport) -> Result<(), Error> {
         tracing::info!(capture = %step.capture_id, code = reason.code.as_str(), "analysis did not succeed");
         let end = AttemptEnd {
             step_id: step.step_id,
             outcome: outcome_of(reason),
             piece_event: None,
-            now: clock.now(),
+            now: self.inner.platform.clock.now(),
             jitter: self.jitter()?,
         };
-        Ok(store.end(end)?.state)
+        match self.inner.store.end(end)?.state {
+            StepState::Parked => report.parked += 1,
+            StepState::Done | StepState::Waiting | StepState::Running | StepState::Cancelled => {}
+        }
+        Ok(())
     }
 
-    fn analyser(&self, options: &AnalyseOptions) -> Result<Analyser, Error> {
+    pub(crate) fn analyser(&self, options: &AnalyseOptions) -> Result<Analyser, Error> {
         let config = &self.inner.config;
-        let engine = engine::open(config, options.engine.as_deref())?;
+        let opened = engine::open(config, options.engine.as_deref())?;
         let in_use = self.models_in_use()?;
-        let options = AnalyserOptions {
+        let analyser_options = AnalyserOptions {
             models: options.model.clone().map(|model| vec![model]),
             accelerator: options.accelerator,
             threads: config.threads,
         };
-        Analyser::new(engine.as_ref(), &in_use.manifest, &in_use.folder, &options, Arc::new(stopwatch_ms))
+        let (manifest, folder) = (in_use.manifest.clone(), in_use.folder.clone());
+        let engine = match options.accelerator {
+            Some(_) => opened,
+            None => self.selecting(opened, in_use, options.conditions),
+        };
+        Analyser::new(engine.as_ref(), &manifest, &folder, &analyser_options, Arc::new(stopwatch_ms))
             .map_err(|error| Error::from_reason(&error.reason))
     }
 }

@@ -1,7 +1,7 @@
 //! The one configuration object of an instance.
 
 use crate::{Error, ErrorCode};
-use snaptrak_domain::limits::BALLAST_BYTES;
+use snaptrak_domain::{LastExit, limits::BALLAST_BYTES};
 use std::path::PathBuf;
 
 /// Threads for one inference run when the app does not say: phones have two to four big cores.
@@ -42,6 +42,12 @@ pub struct Config {
     /// Room that the store holds so that a purge works on a disk that is full to the last byte: 16 MiB, at most a quarter of
     /// what is free when the store is made; 0 for none. At most 1 GiB.
     pub ballast_bytes: u64,
+    /// What stands for the device's system and drivers, as Android's `Build.FINGERPRINT`: when it is another, accelerators are
+    /// measured again. What the kernel says of itself otherwise. At most 120 characters count.
+    pub device_build: Option<String>,
+    /// How the app's last process ended, if the system told (Android's `ApplicationExitInfo`): an accelerator that was at work then
+    /// is judged by it.
+    pub last_exit: LastExit,
 }
 
 impl Config {
@@ -58,6 +64,8 @@ impl Config {
             quota_bytes: None,
             quota_is_hard: false,
             ballast_bytes: BALLAST_BYTES,
+            device_build: None,
+            last_exit: LastExit::default(),
         }
     }
 

@@ -3,15 +3,15 @@
 use crate::{Config, Error, ErrorCode};
 use snaptrak_domain::engine::{Engine, EngineError};
 use snaptrak_inference::{OrtEngine, TfliteEngine};
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
-type Open = fn(&Path) -> Result<Box<dyn Engine>, EngineError>;
+type Open = fn(&Path) -> Result<Arc<dyn Engine>, EngineError>;
 
 /// Every engine, in the order in which one is taken when none was asked for.
 fn engines(config: &Config) -> [(&'static str, Option<&Path>, Open); 2] {
     [
-        ("ort", config.runtime_library.as_deref(), |library| Ok(Box::new(OrtEngine::open(library)?))),
-        ("tflite", config.tflite_library.as_deref(), |library| Ok(Box::new(TfliteEngine::open(library)?))),
+        ("ort", config.runtime_library.as_deref(), |library| Ok(Arc::new(OrtEngine::open(library)?))),
+        ("tflite", config.tflite_library.as_deref(), |library| Ok(Arc::new(TfliteEngine::open(library)?))),
     ]
 }
 
@@ -21,7 +21,7 @@ pub(crate) fn ids(config: &Config) -> Vec<String> {
 }
 
 /// Loads the engine's library. One that was asked for is never replaced by another.
-pub(crate) fn open(config: &Config, asked: Option<&str>) -> Result<Box<dyn Engine>, Error> {
+pub(crate) fn open(config: &Config, asked: Option<&str>) -> Result<Arc<dyn Engine>, Error> {
     let missing = |message: String| Error::new(ErrorCode::EngineMissing, message);
     let engines = engines(config);
     let found = match asked {

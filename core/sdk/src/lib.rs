@@ -2,7 +2,10 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod accelerators;
 mod analyse;
+#[cfg(test)]
+mod analyse_tests;
 mod annotations;
 mod calls;
 mod capture;
@@ -30,6 +33,7 @@ mod trust;
 mod verify;
 mod watch;
 
+pub use accelerators::{AcceleratorsReport, TryAccelerators};
 pub use analyse::{AnalyseOptions, AnalyseReport};
 pub use capture::CaptureOptions;
 pub use config::Config;
@@ -55,12 +59,17 @@ pub use verify::{VerifyFailure, VerifyReport};
 pub use watch::{FindingsWatcher, QueueWatcher, Watcher};
 
 pub use snaptrak_domain::{
-    AccountId, Annotation, AssetId, AssetState, BootId, CancelToken, CaptureId, CaptureMetadata, Clock, DeviceId, Disk,
-    EndedBecause, EventKind, FieldName, FieldNameError, Finding, FindingBox, HybridTime, KeptCode, KeyClass, KeyStore,
-    KeyStoreError, Kind, Location, MonotonicMs, OrganisationId, PieceState, Random, RandomError, Reason, ReasonCode,
-    Rendition, Secret, Sha256Digest, Signer, SignerError, StageMs, StepKind, StepState, StoreEvent, Task, TokenError,
-    TokenProvider, UnixMs, WallTime, capture::CaptureSummary, engine::Accelerator, key_store::WrappedKeys,
+    AccountId, Annotation, AssetId, AssetState, BootId, CancelToken, CaptureId, CaptureMetadata, Clock, Conditions,
+    DeviceId, Disk, EndedBecause, EventKind, ExitReason, FieldName, FieldNameError, Finding, FindingBox, HybridTime,
+    KeptCode, KeyClass, KeyStore, KeyStoreError, Kind, LastExit, Location, MonotonicMs, OrganisationId, PieceState,
+    Place, Random, RandomError, Reason, ReasonCode, Rendition, Secret, Sha256Digest, Signer, SignerError, StageMs,
+    StepKind, StepState, StoreEvent, Task, Thermal, TokenError, TokenProvider, UnixMs, WallTime,
+    capture::CaptureSummary,
+    engine::Accelerator,
+    key_store::WrappedKeys,
+    verdict::{Candidate, Circumstances, Standing, Verdict, VerdictCode},
 };
+pub use snaptrak_inference::selection::Note;
 pub use snaptrak_store::{
     AssetDetail, Batch, CaptureDetail, Captured, Cursor, CursorError, Page, ParkedStep, PieceDetail, PieceDone,
     QueueHealth, RecordOptions, Recorded, StepDetail, StoreStatus, SystemDisk, Why,

@@ -91,6 +91,13 @@ pub(crate) fn stopwatch_ms() -> f64 {
     time.tv_sec as f64 * 1e3 + time.tv_nsec as f64 / 1e6
 }
 
+/// What the kernel says of itself: the drivers come with it, or at least change when it does.
+pub(crate) fn device_build() -> String {
+    let names = rustix::system::uname();
+    let parts = [names.sysname(), names.release(), names.version(), names.machine()];
+    parts.map(|part| part.to_string_lossy().into_owned()).join(" ")
+}
+
 impl Clock for SystemClock {
     fn wall(&self) -> WallTime {
         // The zone is the app's to know; the core runs in UTC unless a platform clock says otherwise.

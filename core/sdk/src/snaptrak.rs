@@ -3,6 +3,7 @@
 
 use crate::{Config, Error, ErrorCode, Platform, calls::Calls, record::Recordings};
 use snaptrak_domain::{ReasonCode, StepKind};
+use snaptrak_inference::Selection;
 use snaptrak_store::{Store, StoreError, Surroundings};
 use snaptrak_sync::SyncClient;
 use std::{
@@ -34,6 +35,8 @@ pub(crate) struct Inner {
     pub(crate) sync_client: Mutex<Option<Arc<SyncClient>>>,
     /// Held while the folder of models is looked at or changed: a version on trial must not look like one that broke off.
     pub(crate) models: Mutex<()>,
+    /// Opened when an accelerator is first to be chosen.
+    pub(crate) accelerators: Mutex<Option<Arc<Selection>>>,
 }
 
 impl SnapTrak {
@@ -62,6 +65,7 @@ impl SnapTrak {
             recordings: Recordings::default(),
             sync_client: Mutex::new(None),
             models: Mutex::new(()),
+            accelerators: Mutex::new(None),
         };
         let instance = Self { inner: Arc::new(inner) };
         // Captures made from now on are wrapped for the organisation at once, if one is known.
@@ -77,6 +81,8 @@ impl SnapTrak {
         self.inner.recordings.close();
         // The client holds a handle of the store; it goes first.
         self.inner.sync_client.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        // Its folder is the next instance's.
+        self.inner.accelerators.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
         Ok(self.inner.store.clone().close()?)
     }
 

@@ -20,6 +20,9 @@ use std::{path::Path, sync::Arc};
 /// while it is decoded.
 pub const PICTURE_BYTES_MAX: u64 = 128 * 1024 * 1024;
 
+/// What a finding says was asked for where it was left to the engine.
+const ASKED_OF_THE_ENGINE: &str = "auto";
+
 /// Milliseconds of a clock that only goes forward; its zero is anywhere.
 pub type MonotonicMsFn = Arc<dyn Fn() -> f64 + Send + Sync>;
 
@@ -28,8 +31,8 @@ pub type MonotonicMsFn = Arc<dyn Fn() -> f64 + Send + Sync>;
 pub struct AnalyserOptions {
     /// Ids of the models to run, in this order; `None` for all of the manifest.
     pub models: Option<Vec<String>>,
-    /// Where they run.
-    pub accelerator: Accelerator,
+    /// Where they run; wherever the engine puts them otherwise, which is then said of each finding.
+    pub accelerator: Option<Accelerator>,
     /// Threads of one run.
     pub threads: usize,
 }
@@ -37,7 +40,7 @@ pub struct AnalyserOptions {
 impl Default for AnalyserOptions {
     /// All models on the processor, two threads: the fast cores of a cheap phone.
     fn default() -> Self {
-        Self { models: None, accelerator: Accelerator::Cpu, threads: 2 }
+        Self { models: None, accelerator: Some(Accelerator::Cpu), threads: 2 }
     }
 }
 
@@ -60,8 +63,10 @@ impl Analyser {
         options: &AnalyserOptions,
         now_ms: MonotonicMsFn,
     ) -> Result<Self, AnalyseError> {
-        let load_options = LoadOptions { accelerator: options.accelerator, threads: options.threads };
-        let load = |entry| Detector::load(engine, models, entry, load_options);
+        let accelerator = options.accelerator.unwrap_or(Accelerator::Cpu);
+        let load_options = LoadOptions { accelerator, threads: options.threads };
+        let asked = options.accelerator.map_or(ASKED_OF_THE_ENGINE, Accelerator::as_str);
+        let load = |entry| Detector::load(engine, models, entry, load_options, asked);
         let detectors = match &options.models {
             None => manifest.models.iter().map(load).collect::<Result<_, _>>()?,
             Some(ids) => {
@@ -71,6 +76,18 @@ impl Analyser {
             }
         };
         Ok(Self { detectors, resizer: Resizer::new(), now_ms })
+    }
+
+    /// Whether there are findings since the last [`Analyser::confirm`] that an accelerator found and nothing was compared with.
+    pub fn is_unconfirmed(&self) -> bool {
+        self.detectors.iter().any(Detector::is_unconfirmed)
+    }
+
+    /// Compares what can be compared. `false`: findings since the last call may be wrong; those pictures should be analysed again,
+    /// which then happens elsewhere. Each model can say so once.
+    pub fn confirm(&mut self) -> bool {
+        // All of them: each answers for its own.
+        self.detectors.iter_mut().fold(true, |all, detector| detector.confirm() & all)
     }
 
     /// Findings of a sealed asset, one for each model; boxes in pixels of the upright original, best first.

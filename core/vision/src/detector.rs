@@ -32,7 +32,7 @@ pub(crate) struct Detector {
     session: Box<dyn Session>,
     decoder: BoxDecoder,
     engine_version: String,
-    options: LoadOptions,
+    accelerator_asked: &'static str,
     // Filled by every run again, so that a warm run allocates no tensors.
     outputs: Vec<Tensor>,
 }
@@ -44,6 +44,7 @@ impl Detector {
         models: &Path,
         model: &ModelEntry,
         options: LoadOptions,
+        accelerator_asked: &'static str,
     ) -> Result<Self, AnalyseError> {
         let model_id = &model.id;
         let missing = || AnalyseError::new(ReasonCode::ModelMissing).with("model", model_id);
@@ -61,9 +62,19 @@ impl Detector {
             session,
             decoder,
             engine_version: engine.version(),
-            options,
+            accelerator_asked,
             outputs: Vec::new(),
         })
+    }
+
+    /// See [`Session::is_unconfirmed`].
+    pub(crate) fn is_unconfirmed(&self) -> bool {
+        self.session.is_unconfirmed()
+    }
+
+    /// See [`Session::confirm`].
+    pub(crate) fn confirm(&mut self) -> bool {
+        self.session.confirm()
     }
 
     /// What must be decoded of a picture for this model.
@@ -96,7 +107,7 @@ impl Detector {
             model_id: self.model.id.clone(),
             model_sha256: self.model_sha256,
             engine: self.engine_version.clone(),
-            accelerator_asked: self.options.accelerator.as_str().to_owned(),
+            accelerator_asked: self.accelerator_asked.to_owned(),
             accelerator_ran: self.session.accelerator_ran().as_str().to_owned(),
             ms,
             boxes,

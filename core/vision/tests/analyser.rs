@@ -90,7 +90,7 @@ fn what_is_missing_is_named() {
     let unknown = refused(&AnalyserOptions { models: Some(vec!["nothing".into()]), ..AnalyserOptions::default() });
     assert_eq!((unknown.code, &*unknown.parameters["model"]), (ReasonCode::ModelMissing, "nothing"));
 
-    let npu = refused(&AnalyserOptions { accelerator: Accelerator::Npu, ..AnalyserOptions::default() });
+    let npu = refused(&AnalyserOptions { accelerator: Some(Accelerator::Npu), ..AnalyserOptions::default() });
     assert_eq!((npu.code, &*npu.parameters["accelerator"]), (ReasonCode::EngineMissing, "npu"));
 
     let manifest = Manifest::load(&models()).unwrap();

@@ -1,8 +1,17 @@
 //! `analyse`: understands what waits for analysis.
 
-use crate::{args, error::Error, exit::Exit, globals::Globals, output::Output, progress::Bar, session};
+use crate::{
+    args::{self, AskedAccelerator},
+    error::Error,
+    exit::Exit,
+    foreign_words,
+    globals::Globals,
+    output::Output,
+    progress::Bar,
+    session,
+};
 use serde::Serialize;
-use snaptrak::{Accelerator, AnalyseOptions, AnalyseReport};
+use snaptrak::{AnalyseOptions, AnalyseReport, Conditions, Place, Thermal};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -12,12 +21,35 @@ pub(crate) struct Arguments {
     /// Only this engine: ort, tflite
     #[arg(long, value_name = "ENGINE")]
     engine: Option<String>,
-    /// Where it should run
-    #[arg(long, value_name = "ACCELERATOR", value_parser = args::accelerator(), default_value = Accelerator::Cpu.as_str())]
-    accelerator: Accelerator,
+    /// Where it should run, and nowhere else; with `auto` where each model is best, which is measured when it is first needed
+    #[arg(long, value_name = "ACCELERATOR", value_parser = args::accelerator(), default_value = args::AUTO)]
+    accelerator: AskedAccelerator,
     /// At most so many captures
     #[arg(long, value_name = "N")]
     limit: Option<u64>,
+    #[command(flatten)]
+    moment: Moment,
+}
+
+/// What a phone's system would tell.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Moment {
+    /// As on a device that is this warm: a hot one leaves the GPU alone, and measures nothing
+    #[arg(long, value_name = "STATE", value_parser = args::thermal(), default_value = "nominal")]
+    thermal: Thermal,
+    /// As on a device that spares its battery: likewise
+    #[arg(long)]
+    low_power: bool,
+    /// As in an app that is not in front, which has verdicts of its own
+    #[arg(long)]
+    background: bool,
+}
+
+impl Moment {
+    pub(crate) fn conditions(&self) -> Conditions {
+        let place = if self.background { Place::Background } else { Place::Foreground };
+        Conditions { place, thermal: self.thermal, low_power: self.low_power }
+    }
 }
 
 #[derive(Serialize)]
@@ -32,10 +64,14 @@ pub(crate) fn run(arguments: &Arguments, globals: &Globals, output: &Output) -> 
     let options = AnalyseOptions {
         model: arguments.model.clone(),
         engine: arguments.engine.clone(),
-        accelerator: arguments.accelerator,
+        accelerator: arguments.accelerator.0,
         limit: arguments.limit,
+        conditions: arguments.moment.conditions(),
     };
-    let report = session::with_store(globals, output, |sdk| Ok(sdk.analyse(&options, &Bar::new(output))?))?;
+    let diverted = foreign_words::divert();
+    let report = session::with_store(globals, output, |sdk| Ok(sdk.analyse(&options, &Bar::new(output))?));
+    drop(diverted);
+    let report = report?;
     let AnalyseReport { analysed, parked, left, thumbnails } = report;
     output.result("snaptrak.analyse/1", &Shape { analysed, parked, left, thumbnails }, |shape| {
         format!(

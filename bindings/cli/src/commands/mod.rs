@@ -1,5 +1,6 @@
 //! One command, one file: its arguments, what it does, its shape in JSON, its words.
 
+pub(crate) mod accelerators;
 pub(crate) mod analyse;
 pub(crate) mod annotate;
 pub(crate) mod annotations;
@@ -55,6 +56,7 @@ pub(crate) fn run(arguments: &Arguments, output: &Output) -> Result<Exit, Error>
         Command::Status => status::run(globals, output),
         Command::Why(arguments) => why::run(arguments, globals, output),
         Command::Analyse(arguments) => analyse::run(arguments, globals, output),
+        Command::Accelerators(arguments) => accelerators::run(arguments, globals, output),
         Command::Models(arguments) => models::run(arguments, globals, output),
         Command::Sync(arguments) => sync::run(arguments, globals, output),
         Command::Purge(arguments) => purge::run(arguments, globals, output),

@@ -53,6 +53,19 @@ impl Engine for OrtEngine {
         Accelerator::ALL.into_iter().filter(|accelerator| offered.contains(&device_type(*accelerator))).collect()
     }
 
+    fn device(&self, accelerator: Accelerator) -> Option<String> {
+        let devices = self.shared.environment().devices();
+        let names: Vec<String> = devices
+            .filter(|device| device.hardware_device().ty() == device_type(accelerator))
+            .map(|device| {
+                let hardware = device.hardware_device();
+                let (provider, maker) = (device.ep().unwrap_or_default(), hardware.vendor().unwrap_or_default());
+                format!("{provider} {maker} {:x}", hardware.id())
+            })
+            .collect();
+        (!names.is_empty()).then(|| names.join(", "))
+    }
+
     fn load(&self, model: &ModelFile, options: LoadOptions) -> Result<Box<dyn Session>, EngineError> {
         Ok(Box::new(OrtSession::load(self.shared.environment(), model, options)?))
     }

@@ -13,6 +13,7 @@ mod manifest;
 mod rollout;
 mod self_test;
 mod state;
+mod test_inputs;
 mod validate;
 mod verify;
 mod versions;
@@ -30,7 +31,9 @@ pub use manifest::{
     Normalisation, OutputContract, Resize, ResizeFilter, Thresholds, Tolerance, Variant,
 };
 pub use rollout::{SHARE_ALL, is_in_share, parse_for_device};
+pub(crate) use self_test::TENSOR_ABS_DEFAULT;
 pub use self_test::{EngineSelfTest, SelfTest, SelfTestFailure};
 pub use state::{Accepted, Because, Refused};
+pub use test_inputs::test_inputs;
 pub use verify::{VerifyError, verify};
 pub use versions::{QUOTA_BYTES, Version};

@@ -7,7 +7,7 @@ use snaptrak_domain::engine::{Engine, EngineError, LoadOptions, ModelFile, Tenso
 use std::{io, path::Path};
 
 /// Difference of an output's value from the golden one where the manifest says none.
-const TENSOR_ABS_DEFAULT: f32 = 1e-3;
+pub(crate) const TENSOR_ABS_DEFAULT: f32 = 1e-3;
 
 /// Judges a version whose files are the manifest's.
 pub trait SelfTest {
@@ -103,7 +103,7 @@ fn compare(model: &ModelEntry, wanted: &Tensor, outputs: &[Tensor], tolerance: f
 }
 
 /// Neither constant nor noise, between -1 and 1.
-fn wave(model: &ModelEntry) -> Tensor {
+pub(super) fn wave(model: &ModelEntry) -> Tensor {
     const PERIOD: usize = 997;
     let (name, shape) = model.inputs.first().map(|input| (input.name.clone(), input.shape.clone())).unwrap_or_default();
     let values = shape.iter().product::<usize>();
