@@ -5,6 +5,8 @@
 #[cfg(any(feature = "ort", feature = "tflite"))]
 mod bounds;
 pub mod contract;
+#[cfg(any(feature = "ort", feature = "tflite"))]
+mod model_bytes;
 #[cfg(feature = "ort")]
 pub mod ort_engine;
 pub mod registry;

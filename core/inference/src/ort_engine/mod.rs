@@ -5,7 +5,11 @@
 //! what lies on disk.
 
 mod environment;
+mod file_check;
 mod foreign;
+mod port;
+mod protobuf;
+mod run;
 mod session;
 
 use environment::SharedEnvironment;

@@ -1,18 +1,16 @@
 //! One loaded model in ONNX Runtime.
 
-use super::device_type;
-use crate::bounds::{OUTPUTS_MAX, THREADS_MAX, VALUES_MAX};
+use super::{device_type, file_check, port, run::Runner};
+use crate::{bounds::THREADS_MAX, model_bytes::ModelBytes};
 use ort::{
     environment::Environment,
-    session::{Session as Inner, SessionInputValue, builder::SessionBuilder},
-    value::TensorRef,
+    session::{Session as Inner, builder::SessionBuilder},
 };
 use snaptrak_domain::engine::{Accelerator, EngineError, LoadOptions, ModelFile, Placement, Session, Tensor};
-use std::borrow::Cow;
 
 /// A model in ONNX Runtime, on exactly one kind of device.
 pub(super) struct OrtSession {
-    inner: Inner,
+    runner: Runner,
     model_id: String,
     accelerator: Accelerator,
 }
@@ -27,34 +25,15 @@ impl OrtSession {
         if !offers(environment, options.accelerator) {
             return Err(EngineError::NoAccelerator { accelerator: options.accelerator });
         }
+        // The library is given the very bytes that were looked at, not a path at which others may lie by then.
+        let bytes = ModelBytes::read(&model.path).map_err(failed)?;
+        file_check::check(bytes.as_slice()).map_err(|detail| failed(detail.to_owned()))?;
         let mut builder = builder(environment, options).map_err(failed)?;
-        let inner = builder.commit_from_file(&model.path).map_err(|error| failed(error.to_string()))?;
-        if inner.outputs().len() > OUTPUTS_MAX {
-            return Err(failed(format!("it has more than {OUTPUTS_MAX} outputs")));
-        }
-        Ok(Self { inner, model_id: model.model_id.clone(), accelerator: options.accelerator })
-    }
-
-    fn run_inner(&mut self, inputs: &[Tensor]) -> Result<Vec<Tensor>, String> {
-        let mut values: Vec<(Cow<'_, str>, SessionInputValue<'_>)> = Vec::with_capacity(inputs.len());
-        for tensor in inputs {
-            let view = TensorRef::from_array_view((tensor.shape.clone(), tensor.data.as_slice()));
-            let view = view.map_err(|error| format!("the input `{}`: {error}", tensor.name))?;
-            values.push((Cow::Borrowed(tensor.name.as_str()), view.into()));
-        }
-        let outputs = self.inner.run(values).map_err(|error| error.to_string())?;
-        let mut tensors = Vec::with_capacity(outputs.len());
-        for (name, value) in outputs.iter() {
-            let extracted = value.try_extract_tensor::<f32>();
-            let (shape, data) = extracted.map_err(|error| format!("the output `{name}`: {error}"))?;
-            if data.len() > VALUES_MAX {
-                return Err(format!("the output `{name}` holds more than {VALUES_MAX} values"));
-            }
-            // A size below zero cannot be in an answer; it would fail the contract's check.
-            let shape = shape.iter().map(|size| usize::try_from(*size).unwrap_or(0)).collect();
-            tensors.push(Tensor { name: name.to_owned(), shape, data: data.to_vec() });
-        }
-        Ok(tensors)
+        let session = builder.commit_from_memory(bytes.as_slice()).map_err(|error| failed(error.to_string()))?;
+        let ports = |outlets| port::ports(outlets).map_err(failed);
+        let (inputs, outputs) = (ports(session.inputs())?, ports(session.outputs())?);
+        let runner = Runner::new(session, inputs, outputs).map_err(failed)?;
+        Ok(Self { runner, model_id: model.model_id.clone(), accelerator: options.accelerator })
     }
 }
 
@@ -91,7 +70,14 @@ fn in_words(error: ort::Error<SessionBuilder>) -> String {
 
 impl Session for OrtSession {
     fn run(&mut self, inputs: &[Tensor]) -> Result<Vec<Tensor>, EngineError> {
-        self.run_inner(inputs).map_err(|detail| EngineError::Run { model_id: self.model_id.clone(), detail })
+        let mut outputs = Vec::new();
+        self.run_into(inputs, &mut outputs)?;
+        Ok(outputs)
+    }
+
+    fn run_into(&mut self, inputs: &[Tensor], outputs: &mut Vec<Tensor>) -> Result<(), EngineError> {
+        let answer = self.runner.run(inputs, outputs);
+        answer.map_err(|detail| EngineError::Run { model_id: self.model_id.clone(), detail })
     }
 
     fn accelerator_ran(&self) -> Accelerator {

@@ -1,0 +1,230 @@
+//! Whether a file is a model that the libraries may be given: what is looked at before any of their code sees it.
+//!
+//! The libraries check that what a file points at lies within it, and then follow its numbers: a tensor that is not there, an
+//! operation whose inputs nobody computes, weights that are fewer than their sizes say end the process. All of that is an error
+//! here. What operations do with numbers that are merely odd is the libraries' to check.
+//!
+//! The numbers of fields are those of `schema.fbs` (version 3).
+
+use super::flatbuffer::{Buffer, Read, Table, Tables};
+use crate::bounds::{OUTPUTS_MAX, VALUES_MAX};
+
+const IDENTIFIER: &[u8; 4] = b"TFL3";
+const VERSION: u32 = 3;
+/// `BuiltinOperator`: one of the app's own, with a name.
+const CUSTOM: i32 = 32;
+/// Sizes of one tensor at most.
+const RANK_MAX: usize = 8;
+/// Bytes of the weights of a buffer that lies behind the tables: where it begins, or 0 and 1 for one that does not.
+const OFFSET_NONE_MAX: u64 = 1;
+
+type Checked = Read<()>;
+
+/// Looks at the whole file but the weights themselves.
+pub(super) fn check(bytes: &[u8]) -> Checked {
+    let buffer = Buffer::new(bytes, IDENTIFIER)?;
+    let model = buffer.root()?;
+    if model.u32(0)? != VERSION {
+        return Err("it is of another version of the format");
+    }
+    if model.tables(8)?.len() > 0 || model.tables(9)?.len() > 0 {
+        return Err("its weights lie in another file");
+    }
+    let codes = operator_codes(model.tables(1)?)?;
+    let weights = model.tables(4)?.iter().map(|table| weights(table?, buffer.bytes())).collect::<Read<Vec<_>>>()?;
+    let graphs: Vec<Graph> =
+        model.tables(2)?.iter().map(|table| graph(table?, &weights, codes, buffer.bytes())).collect::<Read<_>>()?;
+    let main = graphs.first().ok_or("it has no graph")?;
+    if [&main.inputs, &main.outputs].into_iter().any(|ends| ends.is_empty() || ends.len() > OUTPUTS_MAX) {
+        return Err("it has no inputs, no outputs, or too many");
+    }
+    for entry in model.tables(6)?.iter() {
+        let entry = entry?;
+        if !entry.has_text(0)? || entry.u32(1)? as usize >= weights.len() {
+            return Err("a piece of metadata is not there");
+        }
+    }
+    model.tables(7)?.iter().try_for_each(|signature| check_signature(signature?, &graphs))
+}
+
+/// How many kinds of operations there are, each of which is known by a number or a name.
+fn operator_codes(codes: Tables<'_>) -> Read<usize> {
+    for code in codes.iter() {
+        let code = code?;
+        // The older field holds as many as fit into a byte.
+        let builtin = code.i32(3)?.max(i32::from(code.i8(0)?));
+        let has_name = code.has_text(1)?;
+        if builtin < 0 || builtin == CUSTOM && !has_name {
+            return Err("a kind of operation has no name");
+        }
+    }
+    Ok(codes.len())
+}
+
+/// Bytes of the weights in one buffer.
+fn weights(buffer: Table<'_>, file_bytes: usize) -> Read<usize> {
+    let (offset, size) = (buffer.u64(1)?, buffer.u64(2)?);
+    let within = buffer.bytes(0)?.map_or(0, <[u8]>::len);
+    if offset <= OFFSET_NONE_MAX {
+        return Ok(within);
+    }
+    let end = offset.checked_add(size).filter(|end| within == 0 && *end <= file_bytes as u64);
+    end.and_then(|_| usize::try_from(size).ok()).ok_or("weights lie outside the file")
+}
+
+/// What signatures need to know of a graph.
+struct Graph {
+    inputs: Vec<usize>,
+    outputs: Vec<usize>,
+}
+
+/// How a tensor comes to its values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// It lies in the file.
+    File,
+    /// It keeps them between runs.
+    Variable,
+    /// Nobody has written it so far.
+    Nobody,
+    /// It is an input, or an operation writes it.
+    Run,
+}
+
+fn graph(graph: Table<'_>, weights: &[usize], codes: usize, file_bytes: usize) -> Read<Graph> {
+    graph.has_text(4)?;
+    let mut tensors = graph.tables(0)?.iter().map(|tensor| tensor_from(tensor?, weights)).collect::<Read<Vec<_>>>()?;
+    let ends = |field| {
+        let index = |index: i32| usize::try_from(index).ok().filter(|index| *index < tensors.len());
+        graph.i32s(field)?.map(|number| index(number).ok_or("a tensor is not there")).collect::<Read<Vec<usize>>>()
+    };
+    let (inputs, outputs) = (ends(1)?, ends(2)?);
+    for input in &inputs {
+        if tensors[*input] != Origin::Nobody {
+            return Err("an input has values already");
+        }
+        tensors[*input] = Origin::Run;
+    }
+    for operator in graph.tables(3)?.iter() {
+        check_operator(operator?, &mut tensors, codes, file_bytes)?;
+    }
+    if outputs.iter().any(|output| tensors[*output] == Origin::Nobody) {
+        return Err("nothing computes an output");
+    }
+    Ok(Graph { inputs, outputs })
+}
+
+/// Checks an operation, which comes after those whose outputs it takes.
+fn check_operator(operator: Table<'_>, tensors: &mut [Origin], codes: usize, file_bytes: usize) -> Checked {
+    if operator.u32(0)? as usize >= codes {
+        return Err("a kind of operation is not there");
+    }
+    // Nothing is given for an input that is optional.
+    let index = |number: i32| match usize::try_from(number) {
+        Ok(index) if index < tensors.len() => Ok(Some(index)),
+        Err(_) if number == -1 => Ok(None),
+        Ok(_) | Err(_) => Err("a tensor is not there"),
+    };
+    for input in operator.i32s(1)? {
+        if index(input)?.is_some_and(|index| tensors[index] == Origin::Nobody) {
+            return Err("nothing computes a tensor that an operation takes");
+        }
+    }
+    operator.i32s(8)?.try_for_each(|tensor| index(tensor).map(drop))?;
+    // What the options hold is of many kinds; that they lie within the file is known here.
+    operator.table(5)?;
+    operator.table(12)?;
+    operator.bytes(6)?;
+    operator.bytes(7)?;
+    let options_end = operator.u64(9)?.checked_add(operator.u64(10)?);
+    if options_end.is_none_or(|end| end > file_bytes as u64) {
+        return Err("options lie outside the file");
+    }
+    for output in operator.i32s(2)? {
+        let index = usize::try_from(output).ok().filter(|index| *index < tensors.len());
+        let tensor = index.and_then(|index| tensors.get_mut(index)).ok_or("a tensor is not there")?;
+        match tensor {
+            Origin::Nobody => *tensor = Origin::Run,
+            Origin::Variable => {}
+            Origin::File | Origin::Run => return Err("an operation writes what has values already"),
+        }
+    }
+    Ok(())
+}
+
+fn tensor_from(tensor: Table<'_>, weights: &[usize]) -> Read<Origin> {
+    tensor.has_text(3)?;
+    if tensor.table(6)?.is_some() || tensor.tables(9)?.len() > 0 || tensor.u32(10)? != 0 {
+        return Err("a tensor is sparse, of several kinds, or lies in another file, which this build refuses");
+    }
+    let shape = tensor.i32s(0)?;
+    if shape.len() > RANK_MAX {
+        return Err("a tensor has too many sizes");
+    }
+    let signature = tensor.i32s(7)?;
+    if signature.len() > 0 && (signature.len() != shape.len() || signature.clone().any(|size| size < -1)) {
+        return Err("a tensor has sizes that contradict each other");
+    }
+    let values = shape.clone().try_fold(1_usize, |product, size| product.checked_mul(usize::try_from(size).ok()?));
+    let values = values.filter(|values| *values <= VALUES_MAX).ok_or("a tensor has absurd sizes")?;
+    check_quantization(tensor, shape)?;
+    let bytes = *weights.get(tensor.u32(2)? as usize).ok_or("weights are not there")?;
+    let bits = value_bits(tensor.i8(1)?);
+    match (bytes, tensor.u8(5)?) {
+        (0, 0) => Ok(Origin::Nobody),
+        (0, _) => Ok(Origin::Variable),
+        _ if bits.is_some_and(|bits| (values * bits).div_ceil(8) == bytes) => Ok(Origin::File),
+        _ => Err("a tensor does not hold as many bytes as its sizes say"),
+    }
+}
+
+/// Bits of one value in the file, by `TensorType`; a text has none, nor has what is no number.
+fn value_bits(tensor_type: i8) -> Option<usize> {
+    Some(match tensor_type {
+        // float32, int32, uint32
+        0 | 2 | 15 => 32,
+        // float16, int16, uint16, bfloat16
+        1 | 7 | 16 | 18 => 16,
+        // uint8, bool, int8, the floats of 8 bits
+        3 | 6 | 9 | 21 | 22 => 8,
+        // int64, complex64, float64, uint64
+        4 | 8 | 10 | 12 => 64,
+        // complex128
+        11 => 128,
+        // int4, uint4
+        17 | 20 => 4,
+        // int2
+        19 => 2,
+        _ => return None,
+    })
+}
+
+/// One scale for the whole tensor, or one for each slice along a side.
+fn check_quantization(tensor: Table<'_>, shape: impl ExactSizeIterator<Item = i32>) -> Checked {
+    let Some(quantization) = tensor.table(4)? else { return Ok(()) };
+    if quantization.u8(4)? != 0 {
+        return Err("a tensor is quantised in a way that this build does not know");
+    }
+    quantization.count::<4>(0)?;
+    quantization.count::<4>(1)?;
+    let (scales, zeros) = (quantization.count::<4>(2)?, quantization.count::<8>(3)?);
+    let side = usize::try_from(quantization.i32(6)?).ok();
+    let slices = side.and_then(|side| shape.enumerate().find(|(index, _)| *index == side)).map(|(_, size)| size);
+    let fits = scales <= 1 || slices.is_some_and(|size| usize::try_from(size) == Ok(scales));
+    if fits && (zeros == 0 || zeros == scales) { Ok(()) } else { Err("a tensor's scales do not fit its sizes") }
+}
+
+/// A signature names inputs and outputs of a graph.
+fn check_signature(signature: Table<'_>, graphs: &[Graph]) -> Checked {
+    let graph = graphs.get(signature.u32(4)? as usize).ok_or("a graph is not there")?;
+    signature.has_text(2)?;
+    for (field, ends) in [(0, &graph.inputs), (1, &graph.outputs)] {
+        for entry in signature.tables(field)?.iter() {
+            let entry = entry?;
+            if !entry.has_text(0)? || !ends.contains(&(entry.u32(1)? as usize)) {
+                return Err("a signature names a tensor that is no input or output");
+            }
+        }
+    }
+    Ok(())
+}
