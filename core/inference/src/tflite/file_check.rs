@@ -13,6 +13,8 @@ const IDENTIFIER: &[u8; 4] = b"TFL3";
 const VERSION: u32 = 3;
 /// `BuiltinOperator`: one of the app's own, with a name.
 const CUSTOM: i32 = 32;
+/// As above: what unpacks weights, DEQUANTIZE and DENSIFY.
+const UNPACKING: [i32; 2] = [6, 124];
 /// Sizes of one tensor at most.
 const RANK_MAX: usize = 8;
 /// Bytes of the weights of a buffer that lies behind the tables: where it begins, or 0 and 1 for one that does not.
@@ -33,7 +35,7 @@ pub(super) fn check(bytes: &[u8]) -> Checked {
     let codes = operator_codes(model.tables(1)?)?;
     let weights = model.tables(4)?.iter().map(|table| weights(table?, buffer.bytes())).collect::<Read<Vec<_>>>()?;
     let graphs: Vec<Graph> =
-        model.tables(2)?.iter().map(|table| graph(table?, &weights, codes, buffer.bytes())).collect::<Read<_>>()?;
+        model.tables(2)?.iter().map(|table| graph(table?, &weights, &codes, buffer.bytes())).collect::<Read<_>>()?;
     let main = graphs.first().ok_or("it has no graph")?;
     if [&main.inputs, &main.outputs].into_iter().any(|ends| ends.is_empty() || ends.len() > OUTPUTS_MAX) {
         return Err("it has no inputs, no outputs, or too many");
@@ -47,9 +49,9 @@ pub(super) fn check(bytes: &[u8]) -> Checked {
     model.tables(7)?.iter().try_for_each(|signature| check_signature(signature?, &graphs))
 }
 
-/// How many kinds of operations there are, each of which is known by a number or a name.
-fn operator_codes(codes: Tables<'_>) -> Read<usize> {
-    for code in codes.iter() {
+/// The kinds of operations, each of which is known by a number or a name.
+fn operator_codes(codes: Tables<'_>) -> Read<Vec<i32>> {
+    let kind = |code: Read<Table<'_>>| {
         let code = code?;
         // The older field holds as many as fit into a byte.
         let builtin = code.i32(3)?.max(i32::from(code.i8(0)?));
@@ -57,8 +59,9 @@ fn operator_codes(codes: Tables<'_>) -> Read<usize> {
         if builtin < 0 || builtin == CUSTOM && !has_name {
             return Err("a kind of operation has no name");
         }
-    }
-    Ok(codes.len())
+        Ok(builtin)
+    };
+    codes.iter().map(kind).collect()
 }
 
 /// Bytes of the weights in one buffer.
@@ -91,7 +94,7 @@ enum Origin {
     Run,
 }
 
-fn graph(graph: Table<'_>, weights: &[usize], codes: usize, file_bytes: usize) -> Read<Graph> {
+fn graph(graph: Table<'_>, weights: &[usize], codes: &[i32], file_bytes: usize) -> Read<Graph> {
     graph.has_text(4)?;
     let mut tensors = graph.tables(0)?.iter().map(|tensor| tensor_from(tensor?, weights)).collect::<Read<Vec<_>>>()?;
     let ends = |field| {
@@ -106,7 +109,10 @@ fn graph(graph: Table<'_>, weights: &[usize], codes: usize, file_bytes: usize) -
         tensors[*input] = Origin::Run;
     }
     for operator in graph.tables(3)?.iter() {
-        check_operator(operator?, &mut tensors, codes, file_bytes)?;
+        let operator = operator?;
+        if UNPACKING.contains(&check_operator(operator, &mut tensors, codes, file_bytes)?) {
+            check_unpacked(operator, graph.tables(0)?)?;
+        }
     }
     if outputs.iter().any(|output| tensors[*output] == Origin::Nobody) {
         return Err("nothing computes an output");
@@ -115,10 +121,8 @@ fn graph(graph: Table<'_>, weights: &[usize], codes: usize, file_bytes: usize) -
 }
 
 /// Checks an operation, which comes after those whose outputs it takes.
-fn check_operator(operator: Table<'_>, tensors: &mut [Origin], codes: usize, file_bytes: usize) -> Checked {
-    if operator.u32(0)? as usize >= codes {
-        return Err("a kind of operation is not there");
-    }
+fn check_operator(operator: Table<'_>, tensors: &mut [Origin], codes: &[i32], file_bytes: usize) -> Read<i32> {
+    let code = *codes.get(operator.u32(0)? as usize).ok_or("a kind of operation is not there")?;
     // Nothing is given for an input that is optional.
     let index = |number: i32| match usize::try_from(number) {
         Ok(index) if index < tensors.len() => Ok(Some(index)),
@@ -132,9 +136,9 @@ fn check_operator(operator: Table<'_>, tensors: &mut [Origin], codes: usize, fil
     }
     operator.i32s(8)?.try_for_each(|tensor| index(tensor).map(drop))?;
     // What the options hold is of many kinds; that they lie within the file is known here.
-    operator.table(5)?;
+    operator.table(4)?;
     operator.table(12)?;
-    operator.bytes(6)?;
+    operator.bytes(5)?;
     operator.bytes(7)?;
     let options_end = operator.u64(9)?.checked_add(operator.u64(10)?);
     if options_end.is_none_or(|end| end > file_bytes as u64) {
@@ -149,7 +153,17 @@ fn check_operator(operator: Table<'_>, tensors: &mut [Origin], codes: usize, fil
             Origin::File | Origin::Run => return Err("an operation writes what has values already"),
         }
     }
-    Ok(())
+    Ok(code)
+}
+
+/// XNNPACK unpacks weights by the sizes of what they are unpacked into, without comparing them with what there is.
+fn check_unpacked(operator: Table<'_>, sizes: Tables<'_>) -> Checked {
+    let shape = |field| {
+        let index = operator.i32s(field)?.next().and_then(|index| usize::try_from(index).ok());
+        let tensor = sizes.iter().nth(index.ok_or("an operation lacks a tensor")?).ok_or("a tensor is not there")??;
+        Ok(tensor.i32s(0)?)
+    };
+    if shape(1)?.eq(shape(2)?) { Ok(()) } else { Err("unpacked weights have other sizes than packed ones") }
 }
 
 fn tensor_from(tensor: Table<'_>, weights: &[usize]) -> Read<Origin> {
