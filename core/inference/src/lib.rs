@@ -15,7 +15,7 @@ pub mod tflite;
 
 pub use contract::check_outputs;
 #[cfg(feature = "ort")]
-pub use ort_engine::OrtEngine;
+pub use ort_engine::{OrtEngine, OrtLibraries, OrtProvider};
 pub use registry::{Manifest, ManifestError, ModelEntry, Variant, VerifyError, verify};
 #[cfg(feature = "tflite")]
 pub use tflite::{NpuOption, NpuPlugin, TfliteEngine, TfliteLibraries};

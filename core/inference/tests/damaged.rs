@@ -139,7 +139,6 @@ fn child(library: &str, model_id: &str, seed: u64, changes: Range<usize>, folder
     let places = structure(&good, library == "ort");
     let path = folder.join(format!("{library}.model"));
     let inputs = [wave(&model)];
-    let mut outcomes = [0, 0];
     for number in changes {
         let mut bytes = good.clone();
         change(&mut bytes, &places, seed, number);
@@ -148,14 +147,11 @@ fn child(library: &str, model_id: &str, seed: u64, changes: Range<usize>, folder
             .unwrap();
         std::fs::write(&path, bytes).unwrap();
         let file = ModelFile { path: path.clone(), model_id: "damaged".into() };
-        let loaded = engine.load(&file, CPU);
-        outcomes[usize::from(loaded.is_ok())] += 1;
-        if let Ok(mut session) = loaded {
+        if let Ok(mut session) = engine.load(&file, CPU) {
             // Whatever it answers, it answers.
             let _ = session.run(&inputs);
         }
     }
-    std::fs::write(folder.join("outcomes"), format!("{} {}", outcomes[0], outcomes[1])).unwrap();
 }
 
 fn setting(name: &str, otherwise: usize) -> usize {
@@ -178,8 +174,6 @@ fn no_change_to_a_file_ends_the_process_that_loads_and_runs_it() {
             while from < rounds {
                 let status = run_child(&format!("{library} {} {from} {}", model.id, folder.path().display()));
                 if status.success() {
-                    let outcomes = std::fs::read_to_string(folder.path().join("outcomes")).unwrap();
-                    println!("{library} {}: refused and loaded {outcomes}", model.id);
                     break;
                 }
                 let change = std::fs::read_to_string(folder.path().join("number")).unwrap();

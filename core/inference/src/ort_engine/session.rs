@@ -1,11 +1,12 @@
 //! One loaded model in ONNX Runtime.
 
-use super::{device_type, file_check, port, run::Runner};
-use crate::{bounds::THREADS_MAX, model_bytes::ModelBytes};
-use ort::{
-    environment::Environment,
-    session::{Session as Inner, builder::SessionBuilder},
+use super::{
+    file_check, port,
+    provider::{self, OrtProvider},
+    run::Runner,
 };
+use crate::{bounds::THREADS_MAX, model_bytes::ModelBytes};
+use ort::environment::Environment;
 use snaptrak_domain::engine::{Accelerator, EngineError, LoadOptions, ModelFile, Placement, Session, Tensor};
 
 /// A model in ONNX Runtime, on exactly one kind of device.
@@ -13,59 +14,39 @@ pub(super) struct OrtSession {
     runner: Runner,
     model_id: String,
     accelerator: Accelerator,
+    placement: Placement,
 }
 
 impl OrtSession {
     pub(super) fn load(
         environment: &Environment,
+        providers: &[OrtProvider],
         model: &ModelFile,
         options: LoadOptions,
     ) -> Result<Self, EngineError> {
+        let accelerator = options.accelerator;
         let failed = |detail: String| EngineError::Model { model_id: model.model_id.clone(), detail };
-        if !offers(environment, options.accelerator) {
-            return Err(EngineError::NoAccelerator { accelerator: options.accelerator });
+        if !provider::offers(environment, providers, accelerator) {
+            return Err(EngineError::NoAccelerator { accelerator });
         }
         // The library is given the very bytes that were looked at, not a path at which others may lie by then.
         let bytes = ModelBytes::read(&model.path).map_err(failed)?;
         file_check::check(bytes.as_slice()).map_err(|detail| failed(detail.to_owned()))?;
-        let mut builder = builder(environment, options).map_err(failed)?;
-        let session = builder.commit_from_memory(bytes.as_slice()).map_err(|error| failed(error.to_string()))?;
+        // What the file is has been settled as far as it can be; from here on it is mostly the accelerator that refuses.
+        let refused = |detail: String| match accelerator {
+            Accelerator::Cpu => failed(detail),
+            Accelerator::Gpu | Accelerator::Npu => {
+                EngineError::NotPlaced { model_id: model.model_id.clone(), accelerator, detail }
+            }
+        };
+        let threads = options.threads.clamp(1, THREADS_MAX);
+        let (mut builder, placement) = provider::place(environment, providers, options, threads).map_err(refused)?;
+        let session = builder.commit_from_memory(bytes.as_slice()).map_err(|error| refused(error.to_string()))?;
         let ports = |outlets| port::ports(outlets).map_err(failed);
         let (inputs, outputs) = (ports(session.inputs())?, ports(session.outputs())?);
         let runner = Runner::new(session, inputs, outputs).map_err(failed)?;
-        Ok(Self { runner, model_id: model.model_id.clone(), accelerator: options.accelerator })
+        Ok(Self { runner, model_id: model.model_id.clone(), accelerator, placement })
     }
-}
-
-fn offers(environment: &Environment, accelerator: Accelerator) -> bool {
-    environment.devices().any(|device| device.hardware_device().ty() == device_type(accelerator))
-}
-
-/// Everything that the library would otherwise choose by itself is chosen here.
-fn builder(environment: &Environment, options: LoadOptions) -> Result<SessionBuilder, String> {
-    let builder = Inner::builder(environment).map_err(|error| error.to_string())?;
-    let builder = builder.with_intra_threads(options.threads.clamp(1, THREADS_MAX)).map_err(in_words)?;
-    let builder = builder.with_inter_threads(1).map_err(in_words)?;
-    let builder = builder.with_intra_op_spinning(false).map_err(in_words)?;
-    let builder = builder.with_inter_op_spinning(false).map_err(in_words)?;
-    match options.accelerator {
-        // By name: another provider may offer the processor too, and a session that names nothing takes what it likes.
-        Accelerator::Cpu => {
-            let cpu = environment.devices().filter(|device| device.ep().ok() == Some("CPUExecutionProvider"));
-            builder.with_devices(cpu, None).map_err(in_words)
-        }
-        // Without the processor to fall back to, a session that loads runs where it was asked to run.
-        Accelerator::Gpu | Accelerator::Npu => {
-            let wanted = device_type(options.accelerator);
-            let devices = environment.devices().filter(|device| device.hardware_device().ty() == wanted);
-            let builder = builder.with_devices(devices, None).map_err(in_words)?;
-            builder.with_disable_cpu_fallback().map_err(in_words)
-        }
-    }
-}
-
-fn in_words(error: ort::Error<SessionBuilder>) -> String {
-    error.to_string()
 }
 
 impl Session for OrtSession {
@@ -84,8 +65,7 @@ impl Session for OrtSession {
         self.accelerator
     }
 
-    /// A session is given the devices of one kind only and never the processor to fall back to, so what loads is there.
     fn placement(&self) -> Placement {
-        Placement::Whole
+        self.placement
     }
 }

@@ -59,7 +59,7 @@ pub fn words(words: &[i32]) -> Field {
 }
 
 fn align(out: &mut Vec<u8>, to: usize, ahead: usize) {
-    while (out.len() + ahead) % to != 0 {
+    while !(out.len() + ahead).is_multiple_of(to) {
         out.push(0);
     }
 }
@@ -67,7 +67,7 @@ fn align(out: &mut Vec<u8>, to: usize, ahead: usize) {
 /// Writes a node behind what there is and answers where it begins.
 fn write(node: &Node, out: &mut Vec<u8>) -> usize {
     match node {
-        Node::Table(fields) => return write_table(fields, out),
+        Node::Table(fields) => write_table(fields, out),
         Node::Bytes(bytes) => {
             align(out, 16, 4);
             let at = out.len();
