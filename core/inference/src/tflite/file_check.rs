@@ -160,7 +160,7 @@ fn check_operator(operator: Table<'_>, tensors: &mut [Origin], codes: &[i32], fi
 fn check_unpacked(operator: Table<'_>, sizes: Tables<'_>) -> Checked {
     let shape = |field| {
         let index = operator.i32s(field)?.next().and_then(|index| usize::try_from(index).ok());
-        let tensor = sizes.iter().nth(index.ok_or("an operation lacks a tensor")?).ok_or("a tensor is not there")??;
+        let tensor = sizes.get(index.ok_or("an operation lacks a tensor")?).ok_or("a tensor is not there")??;
         tensor.i32s(0)
     };
     if shape(1)?.eq(shape(2)?) { Ok(()) } else { Err("unpacked weights have other sizes than packed ones") }

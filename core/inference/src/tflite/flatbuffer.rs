@@ -191,7 +191,13 @@ impl<'a> Tables<'a> {
         self.count
     }
 
+    /// The table with this number.
+    pub(super) fn get(self, index: usize) -> Option<Read<Table<'a>>> {
+        let table = || self.buffer.table(self.buffer.target(self.first + index * WORD)?);
+        (index < self.count).then(table)
+    }
+
     pub(super) fn iter(self) -> impl Iterator<Item = Read<Table<'a>>> {
-        (0..self.count).map(move |index| self.buffer.table(self.buffer.target(self.first + index * WORD)?))
+        (0..self.count).map_while(move |index| self.get(index))
     }
 }
