@@ -38,8 +38,17 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Exit {
-    let output = Output::new(arguments.form(), arguments.globals.quiet);
+    let (form, quiet) = (arguments.form(), arguments.globals.quiet);
     logging::begin(arguments.globals.verbose);
+    let output =
+        if arguments.command.loads_engines() { Output::apart(form, quiet) } else { Ok(Output::new(form, quiet)) };
+    let output = match output {
+        Ok(output) => output,
+        Err(error) => {
+            Output::new(form, quiet).failure(&error);
+            return Exit::of(&error);
+        }
+    };
     match commands::run(arguments, &output) {
         Ok(exit) => exit,
         Err(error) => {
