@@ -167,10 +167,29 @@ fn a_tflite_file_that_lies_about_itself_is_refused_before_the_libraries_see_it()
         let unpacked = halves(&[1, 4], &[4, 4]).file();
         assert!(refused(&engine, &unpacked, "unpacked weights").contains("other sizes"));
         load(&engine, &halves(&[1, 4], &[1, 4]).file()).unwrap();
+        for (inputs, said) in [(&[0, 1][..], "lacks a tensor"), (&[0, 1, 0], "does not fit its weights")] {
+            assert!(refused(&engine, &convolution(inputs).file(), said).contains(said));
+        }
+        load(&engine, &convolution(&[0, 1, 2]).file()).unwrap();
         let whole = tflite::relu(4).file();
         for length in 0..whole.len() - 1 {
             refused(&engine, &whole[..length], "a file that was cut off");
         }
+    }
+}
+
+/// Of one pixel with one channel; the weights and the bias are tensors 1 and 2.
+fn convolution(inputs: &[i32]) -> tflite::Model {
+    let weights = |name, sizes: &[i32]| tflite::Tensor { data: floats(&[2.0]), ..tflite::Tensor::floats(name, sizes) };
+    let pixel = |name| tflite::Tensor::floats(name, &[1, 1, 1, 1]);
+    // `Conv2DOptions`: both strides are one.
+    let options = vec![(1, Field::Word(1)), (2, Field::Word(1))];
+    let operation = Operation { options: Some((1, options)), ..Operation::new(tflite::CONV_2D, inputs, &[3]) };
+    tflite::Model {
+        tensors: vec![pixel("x"), weights("w", &[1, 1, 1, 1]), weights("b", &[1]), pixel("y")],
+        operations: vec![operation],
+        inputs: vec![0],
+        outputs: vec![3],
     }
 }
 

@@ -200,3 +200,42 @@ fn check_shape(bytes: &[u8]) -> Checked {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use snaptrak_domain::Random as _;
+    use snaptrak_testkit::{
+        SeededRandom,
+        models::{
+            floats,
+            onnx::{FLOAT, model, node, port, tensor},
+        },
+    };
+
+    /// Nothing here may panic, read outside or run away, whatever the bytes; that it ends is what this asserts.
+    #[test]
+    fn no_bytes_make_the_check_panic() {
+        let sizes = [Ok(1), Ok(4)];
+        let weights = tensor("w", FLOAT, &[1, 4], &floats(&[2.0; 4]));
+        let add = node("Add", "", &["x", "w"], &["y"], &[]);
+        let good = model(&[add], &[weights], &[port("x", &sizes)], &[port("y", &sizes)]);
+        check(&good).unwrap();
+        let random = SeededRandom::new(7);
+        let (mut taken, mut refused) = (0, 0);
+        for _ in 0..20_000 {
+            let mut noise = [0; 12];
+            random.fill(&mut noise).unwrap();
+            let mut bytes = good.clone();
+            for change in noise.chunks_exact(4).take(1 + usize::from(noise[3] % 3)) {
+                let at = usize::from(u16::from_le_bytes([change[0], change[1]])) % bytes.len();
+                bytes[at] = change[2];
+            }
+            match check(&bytes) {
+                Ok(()) => taken += 1,
+                Err(_) => refused += 1,
+            }
+        }
+        assert!(taken > 0 && refused > 0, "{taken} {refused}");
+    }
+}

@@ -13,8 +13,12 @@ const IDENTIFIER: &[u8; 4] = b"TFL3";
 const VERSION: u32 = 3;
 /// `BuiltinOperator`: one of the app's own, with a name.
 const CUSTOM: i32 = 32;
-/// As above: what unpacks weights, DEQUANTIZE and DENSIFY.
-const UNPACKING: [i32; 2] = [6, 124];
+/// As above: CONV_2D, DEPTHWISE_CONV_2D.
+const CONVOLUTION: i32 = 3;
+const CONVOLUTION_OF_EACH_CHANNEL: i32 = 4;
+/// As above: what unpacks weights.
+const DEQUANTIZE: i32 = 6;
+const DENSIFY: i32 = 124;
 /// Sizes of one tensor at most.
 const RANK_MAX: usize = 8;
 /// Bytes of the weights of a buffer that lies behind the tables: where it begins, or 0 and 1 for one that does not.
@@ -110,8 +114,11 @@ fn graph(graph: Table<'_>, weights: &[usize], codes: &[i32], file_bytes: usize) 
     }
     for operator in graph.tables(3)?.iter() {
         let operator = operator?;
-        if UNPACKING.contains(&check_operator(operator, &mut tensors, codes, file_bytes)?) {
-            check_unpacked(operator, graph.tables(0)?)?;
+        match check_operator(operator, &mut tensors, codes, file_bytes)? {
+            DEQUANTIZE | DENSIFY => check_unpacked(operator, graph.tables(0)?)?,
+            CONVOLUTION => check_convolution(operator, graph.tables(0)?, 0)?,
+            CONVOLUTION_OF_EACH_CHANNEL => check_convolution(operator, graph.tables(0)?, 3)?,
+            _ => {}
         }
     }
     if outputs.iter().any(|output| tensors[*output] == Origin::Nobody) {
@@ -156,14 +163,29 @@ fn check_operator(operator: Table<'_>, tensors: &mut [Origin], codes: &[i32], fi
     Ok(code)
 }
 
+/// The sizes of an operation's tensor: of its inputs (field 1) or its outputs (field 2).
+fn sizes_of<'a>(
+    operator: Table<'a>,
+    field: usize,
+    place: usize,
+    tensors: Tables<'a>,
+) -> Read<impl ExactSizeIterator<Item = i32> + Clone + use<'a>> {
+    let index = operator.i32s(field)?.nth(place).and_then(|index| usize::try_from(index).ok());
+    let tensor = index.and_then(|index| tensors.get(index)).ok_or("an operation lacks a tensor")??;
+    tensor.i32s(0)
+}
+
 /// XNNPACK unpacks weights by the sizes of what they are unpacked into, without comparing them with what there is.
-fn check_unpacked(operator: Table<'_>, sizes: Tables<'_>) -> Checked {
-    let shape = |field| {
-        let index = operator.i32s(field)?.next().and_then(|index| usize::try_from(index).ok());
-        let tensor = sizes.get(index.ok_or("an operation lacks a tensor")?).ok_or("a tensor is not there")??;
-        tensor.i32s(0)
-    };
-    if shape(1)?.eq(shape(2)?) { Ok(()) } else { Err("unpacked weights have other sizes than packed ones") }
+fn check_unpacked(operator: Table<'_>, tensors: Tables<'_>) -> Checked {
+    let (packed, unpacked) = (sizes_of(operator, 1, 0, tensors)?, sizes_of(operator, 2, 0, tensors)?);
+    if packed.eq(unpacked) { Ok(()) } else { Err("unpacked weights have other sizes than packed ones") }
+}
+
+/// Both libraries end the process where a convolution has no bias, or one for other channels than its weights have in the side
+/// `channels`.
+fn check_convolution(operator: Table<'_>, tensors: Tables<'_>, channels: usize) -> Checked {
+    let (mut weights, bias) = (sizes_of(operator, 1, 1, tensors)?, sizes_of(operator, 1, 2, tensors)?);
+    if bias.eq(weights.nth(channels)) { Ok(()) } else { Err("a convolution's bias does not fit its weights") }
 }
 
 fn tensor_from(tensor: Table<'_>, weights: &[usize]) -> Read<Origin> {
@@ -241,4 +263,30 @@ fn check_signature(signature: Table<'_>, graphs: &[Graph]) -> Checked {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use snaptrak_domain::Random as _;
+    use snaptrak_testkit::{SeededRandom, models::tflite};
+
+    /// Nothing here may panic, read outside or run away, whatever the bytes; that it ends is what this asserts.
+    #[test]
+    fn no_bytes_make_the_check_panic() {
+        let good = tflite::relu(4).file();
+        let random = SeededRandom::new(7);
+        let mut taken = 0;
+        for _ in 0..20_000 {
+            let mut noise = [0; 12];
+            random.fill(&mut noise).unwrap();
+            let mut bytes = good.clone();
+            for change in noise.chunks_exact(4).take(1 + usize::from(noise[3] % 3)) {
+                let at = usize::from(u16::from_le_bytes([change[0], change[1]])) % bytes.len();
+                bytes[at] = change[2];
+            }
+            taken += usize::from(check(&bytes).is_ok());
+        }
+        assert!(taken > 0, "some changes are to bytes that nobody reads");
+    }
 }

@@ -201,3 +201,45 @@ impl<'a> Tables<'a> {
         (0..self.count).map_while(move |index| self.get(index))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A root whose field 0 is a vector with so many offsets, all of them to one empty table.
+    fn one_table_many_times(count: usize) -> Vec<u8> {
+        let short = |number: u16| number.to_le_bytes().to_vec();
+        let word = |number: usize| (number as u32).to_le_bytes().to_vec();
+        let leaf = 28 + WORD * count + WORD;
+        let head = [word(16), b"TFL3".to_vec(), short(6), short(8), short(4), short(0), word(8), word(4), word(count)];
+        let offsets = (0..count).flat_map(|index| word(leaf - (28 + WORD * index)));
+        head.concat().into_iter().chain(offsets).chain(short(4)).chain(short(4)).chain(word(4)).collect()
+    }
+
+    fn visit(bytes: &[u8]) -> Read<usize> {
+        let buffer = Buffer::new(bytes, b"TFL3")?;
+        let tables = buffer.root()?.tables(0)?;
+        tables.iter().try_fold(0, |count, table| table.map(|_| count + 1))
+    }
+
+    #[test]
+    fn a_file_that_leads_to_the_same_table_again_and_again_ends() {
+        assert_eq!(visit(&one_table_many_times(1_000)), Ok(1_000));
+        visit(&one_table_many_times(TABLES_MAX)).unwrap_err();
+    }
+
+    #[test]
+    fn what_is_cut_off_or_leads_outside_is_an_error() {
+        let good = one_table_many_times(2);
+        for length in 0..good.len() {
+            visit(&good[..length]).unwrap_err();
+        }
+        // The root, its description, its field, the vector's length, an offset: each far outside.
+        for at in [0, 8, 12, 16, 20, 24, 28] {
+            let mut bad = good.clone();
+            bad[at..at + 2].fill(0x7f);
+            bad[at + 3] = 0x7f;
+            visit(&bad).unwrap_err();
+        }
+    }
+}

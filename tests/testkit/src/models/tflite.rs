@@ -8,6 +8,8 @@ pub const FLOAT16: u8 = 1;
 pub const INT8: u8 = 9;
 
 /// `BuiltinOperator`.
+pub const CONV_2D: u32 = 3;
+/// As above.
 pub const DEQUANTIZE: u32 = 6;
 /// As above.
 pub const MUL: u32 = 18;
