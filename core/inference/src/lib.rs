@@ -5,10 +5,12 @@
 #[cfg(any(feature = "ort", feature = "tflite"))]
 mod bounds;
 pub mod contract;
+mod cores;
 #[cfg(any(feature = "ort", feature = "tflite"))]
 mod model_bytes;
 #[cfg(feature = "ort")]
 pub mod ort_engine;
+pub mod pool;
 pub mod registry;
 #[cfg(feature = "tflite")]
 pub mod tflite;
@@ -16,6 +18,7 @@ pub mod tflite;
 pub use contract::check_outputs;
 #[cfg(feature = "ort")]
 pub use ort_engine::{OrtEngine, OrtLibraries, OrtProvider};
+pub use pool::{PoolOptions, SessionPool};
 pub use registry::{Manifest, ManifestError, ModelEntry, Variant, VerifyError, verify};
 #[cfg(feature = "tflite")]
 pub use tflite::{NpuOption, NpuPlugin, TfliteEngine, TfliteLibraries};
