@@ -142,7 +142,8 @@ impl EngineError {
         match self {
             Self::Library { .. } => Reason::new(C::EngineMissing),
             Self::Model { model_id, .. } => Reason::new(C::ModelDamaged).with("model", model_id),
-            Self::TooLarge { model_id, bytes, bytes_max } => Reason::new(C::EngineFailed)
+            // As if it were not there: what helps is another model, or another limit.
+            Self::TooLarge { model_id, bytes, bytes_max } => Reason::new(C::ModelMissing)
                 .with("model", model_id)
                 .with("bytes", bytes.to_string())
                 .with("bytes_max", bytes_max.to_string()),

@@ -79,8 +79,8 @@ impl SessionPool {
     }
 
     /// The engine, whose sessions come from this pool and go back to it when they are dropped.
-    pub fn over(&self, engine: Box<dyn Engine>) -> Box<dyn Engine> {
-        Box::new(Pooled { engine, pool: self.clone() })
+    pub fn over(&self, engine: Arc<dyn Engine>) -> Arc<dyn Engine> {
+        Arc::new(Pooled { engine, pool: self.clone() })
     }
 
     /// Lets go of every session that waits, and of each that is in use as soon as it is given back. Answers how many waited.
@@ -128,7 +128,7 @@ impl Shared {
 
 /// An engine over a pool.
 struct Pooled {
-    engine: Box<dyn Engine>,
+    engine: Arc<dyn Engine>,
     pool: SessionPool,
 }
 

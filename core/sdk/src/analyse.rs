@@ -166,7 +166,7 @@ impl SnapTrak {
 
     fn analyser(&self, options: &AnalyseOptions) -> Result<Analyser, Error> {
         let config = &self.inner.config;
-        let engine = engine::open(config, options.engine.as_deref())?;
+        let engine = self.inner.sessions.over(engine::open(config, options.engine.as_deref())?);
         let in_use = self.models_in_use()?;
         let options = AnalyserOptions {
             models: options.model.clone().map(|model| vec![model]),

@@ -2,17 +2,28 @@
 
 use crate::{Config, Error, ErrorCode};
 use snaptrak_domain::engine::{Engine, EngineError};
-use snaptrak_inference::{OrtEngine, TfliteEngine};
-use std::path::Path;
+use snaptrak_inference::{OrtEngine, OrtLibraries, TfliteEngine, TfliteLibraries};
+use std::{path::Path, sync::Arc};
 
-type Open = fn(&Path) -> Result<Box<dyn Engine>, EngineError>;
+type Open = fn(&Config, &Path) -> Result<Arc<dyn Engine>, EngineError>;
 
 /// Every engine, in the order in which one is taken when none was asked for.
 fn engines(config: &Config) -> [(&'static str, Option<&Path>, Open); 2] {
-    [
-        ("ort", config.runtime_library.as_deref(), |library| Ok(Box::new(OrtEngine::open(library)?))),
-        ("tflite", config.tflite_library.as_deref(), |library| Ok(Box::new(TfliteEngine::open(library)?))),
-    ]
+    [("ort", config.runtime_library.as_deref(), open_ort), ("tflite", config.tflite_library.as_deref(), open_tflite)]
+}
+
+fn open_ort(config: &Config, library: &Path) -> Result<Arc<dyn Engine>, EngineError> {
+    let libraries = OrtLibraries { providers: config.runtime_providers.clone(), ..OrtLibraries::new(library) };
+    Ok(Arc::new(OrtEngine::open_with(&libraries)?))
+}
+
+fn open_tflite(config: &Config, library: &Path) -> Result<Arc<dyn Engine>, EngineError> {
+    let libraries = TfliteLibraries {
+        accelerators_folder: config.tflite_accelerators.clone(),
+        npu: config.tflite_npu.clone(),
+        ..TfliteLibraries::new(library)
+    };
+    Ok(Arc::new(TfliteEngine::open_with(&libraries)?))
 }
 
 /// Words of every engine of this build.
@@ -21,7 +32,7 @@ pub(crate) fn ids(config: &Config) -> Vec<String> {
 }
 
 /// Loads the engine's library. One that was asked for is never replaced by another.
-pub(crate) fn open(config: &Config, asked: Option<&str>) -> Result<Box<dyn Engine>, Error> {
+pub(crate) fn open(config: &Config, asked: Option<&str>) -> Result<Arc<dyn Engine>, Error> {
     let missing = |message: String| Error::new(ErrorCode::EngineMissing, message);
     let engines = engines(config);
     let found = match asked {
@@ -31,7 +42,7 @@ pub(crate) fn open(config: &Config, asked: Option<&str>) -> Result<Box<dyn Engin
     let words = engines.map(|(id, ..)| id).join(" and ");
     let (id, library, open) = found.ok_or_else(|| missing(format!("this build has the engines {words} only")))?;
     let library = library.ok_or_else(|| missing(format!("no inference library for the engine {id} was configured")))?;
-    open(library).map_err(|error| missing(error.to_string()))
+    open(config, library).map_err(|error| missing(error.to_string()))
 }
 
 #[cfg(test)]

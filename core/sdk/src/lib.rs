@@ -60,6 +60,7 @@ pub use snaptrak_domain::{
     Signer, SignerError, StageMs, StepKind, StepState, StoreEvent, Task, UnixMs, WallTime, capture::CaptureSummary,
     engine::Accelerator, key_store::WrappedKeys,
 };
+pub use snaptrak_inference::{NpuOption, NpuPlugin, OrtProvider};
 pub use snaptrak_store::{
     AssetDetail, Batch, CaptureDetail, Captured, Cursor, CursorError, Page, ParkedStep, PieceDetail, PieceDone,
     QueueHealth, RecordOptions, Recorded, StepDetail, StoreStatus, SystemDisk, Why,

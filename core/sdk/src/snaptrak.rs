@@ -3,6 +3,7 @@
 
 use crate::{Config, Error, ErrorCode, Platform, calls::Calls, record::Recordings};
 use snaptrak_domain::{ReasonCode, StepKind};
+use snaptrak_inference::{PoolOptions, SessionPool};
 use snaptrak_store::{Store, StoreError, Surroundings};
 use snaptrak_sync::SyncClient;
 use std::{
@@ -34,6 +35,8 @@ pub(crate) struct Inner {
     pub(crate) sync_client: Mutex<Option<Arc<SyncClient>>>,
     /// Held while the folder of models is looked at or changed: a version on trial must not look like one that broke off.
     pub(crate) models: Mutex<()>,
+    /// Loaded models that wait for the next analysis.
+    pub(crate) sessions: SessionPool,
 }
 
 impl SnapTrak {
@@ -54,6 +57,7 @@ impl SnapTrak {
     }
 
     fn over(config: Config, platform: Platform, store: Store) -> Result<Self, Error> {
+        let options = PoolOptions { model_bytes_max: config.model_bytes_max, ..PoolOptions::default() };
         let inner = Inner {
             config,
             platform,
@@ -62,6 +66,7 @@ impl SnapTrak {
             recordings: Recordings::default(),
             sync_client: Mutex::new(None),
             models: Mutex::new(()),
+            sessions: SessionPool::new(options),
         };
         let instance = Self { inner: Arc::new(inner) };
         // Captures made from now on are wrapped for the organisation at once, if one is known.
@@ -80,9 +85,10 @@ impl SnapTrak {
         Ok(self.inner.store.clone().close()?)
     }
 
-    /// Gives back memory that only makes the next look quicker, as when the system says that memory is short (`onTrimMemory`,
-    /// `didReceiveMemoryWarning`).
+    /// Gives back memory that only makes the next look or analysis quicker, loaded models too, as when the system says that memory
+    /// is short (`onTrimMemory`, `didReceiveMemoryWarning`).
     pub fn trim_memory(&self) -> Result<(), Error> {
+        self.inner.sessions.trim();
         Ok(self.inner.store.trim_memory()?)
     }
 
@@ -114,6 +120,8 @@ impl SnapTrak {
     /// Forgets the keys of the viewing class, as when the app locks itself.
     pub fn lock(&self) {
         self.inner.store.forget_viewing_key();
+        // They hold what they last looked at.
+        self.inner.sessions.trim();
     }
 
     /// Uniform in 0..=65535, for spreading delays.

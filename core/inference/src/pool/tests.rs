@@ -64,14 +64,14 @@ struct Ground {
     folder: tempfile::TempDir,
     counts: Arc<Counts>,
     pool: SessionPool,
-    engine: Box<dyn Engine>,
+    engine: Arc<dyn Engine>,
 }
 
 impl Ground {
     fn new(options: PoolOptions) -> Self {
         let (folder, counts, pool) =
             (tempfile::tempdir().unwrap(), Arc::<Counts>::default(), SessionPool::new(options));
-        let engine = pool.over(Box::new(Counting(Arc::clone(&counts))));
+        let engine = pool.over(Arc::new(Counting(Arc::clone(&counts))));
         Self { folder, counts, pool, engine }
     }
 
