@@ -22,6 +22,9 @@ const THREADS: [usize; 2] = [1, 2];
 /// The model whose loading is measured.
 const DETECTOR: &str = "ssd_mobilenetv2_oidv4";
 
+/// Measures the row of this name.
+type Measure<'a> = &'a dyn Fn(&str) -> Result<Row, Box<dyn Error>>;
+
 fn open(engine: &str, place: &Place) -> Result<Box<dyn Engine>, Box<dyn Error>> {
     Ok(match engine {
         "ort" => Box::new(OrtEngine::open(&place.onnxruntime()?)?),
@@ -38,7 +41,7 @@ pub(crate) fn measure(cache: PathBuf, rounds: usize, only: &str) -> Result<Answe
     let place = Place { cache };
     let manifest = Manifest::load(&place.models())?;
     let (mut rows, mut not_run) = (Vec::new(), Vec::new());
-    let mut measure = |name: String, row: &dyn Fn(&str) -> Result<Row, Box<dyn Error>>| {
+    let mut measure = |name: String, row: Measure<'_>| {
         if name.contains(only) {
             match row(&name) {
                 Ok(row) => rows.push(row),
