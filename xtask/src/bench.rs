@@ -6,12 +6,13 @@ use std::path::PathBuf;
 
 use crate::cache::{Cache, repository};
 use crate::error::{Error, Result};
-use crate::{prerequisites, process, terminal};
+use crate::python::{self, Set};
+use crate::{models, prerequisites, process, terminal};
 
 /// Arguments of the command.
 #[derive(clap::Args)]
 pub(crate) struct Command {
-    /// What to measure (store, or ffi: what a call costs from Kotlin and Swift)
+    /// What to measure (store; inference: both engines beside Python; ffi: what a call costs from Kotlin and Swift)
     group: String,
     /// Write the rows to this file as JSON
     #[arg(long, value_name = "FILE")]
@@ -44,7 +45,13 @@ pub(crate) fn run(command: &Command, cache: &Cache) -> Result<()> {
     bench.args(["run", "--quiet", "--release", "--locked", "--package", "snaptrak-bench", "--", &command.group]);
     bench.args(["--rounds", &command.rounds.to_string(), "--only", &command.only]);
     bench.args(["--captures", &command.captures.to_string()]);
-    for (name, path) in [("--json", &command.json), ("--plot", &command.plot), ("--folder", &command.folder)] {
+    let mut folder = command.folder.clone();
+    if command.group == "inference" {
+        models::ensure(cache)?;
+        python::interpreter(Set::Tools, cache)?;
+        folder = Some(cache.path(""));
+    }
+    for (name, path) in [("--json", &command.json), ("--plot", &command.plot), ("--folder", &folder)] {
         if let Some(path) = path {
             // The bench runs at the repository's root; the path was meant from here.
             let path = std::path::absolute(path).map_err(|source| Error::File { path: path.clone(), source })?;
@@ -56,7 +63,7 @@ pub(crate) fn run(command: &Command, cache: &Cache) -> Result<()> {
         .status()
         .map_err(|source| Error::Start { program: "cargo".to_owned(), source })?;
     if status.success() {
-        return Ok(());
+        return if command.group == "inference" { models::check(cache) } else { Ok(()) };
     }
     let said = "read the words above".to_owned();
     Err(Error::Failed { program: "the bench".to_owned(), status: status.to_string(), said })

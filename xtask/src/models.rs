@@ -145,6 +145,11 @@ pub(crate) fn ensure(cache: &Cache) -> Result<()> {
     place_committed("manifest.json", cache)
 }
 
+/// Prints the table of every engine and accelerator.
+pub(crate) fn check(cache: &Cache) -> Result<()> {
+    check::run(cache)
+}
+
 /// Where the library of the engine that is used by default lies once [`ensure`] has brought it.
 pub(crate) fn runtime_library(cache: &Cache) -> Result<PathBuf> {
     let runtimes = Runtimes::read(RUNTIMES)?;

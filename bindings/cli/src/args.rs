@@ -84,6 +84,13 @@ pub(crate) enum Command {
     Completions(commands::completions::Arguments),
 }
 
+impl Command {
+    /// Whether it may load inference libraries, which print what they like.
+    pub(crate) fn loads_engines(&self) -> bool {
+        matches!(self, Self::Analyse(_) | Self::Models(_) | Self::Accelerators(_))
+    }
+}
+
 impl Arguments {
     /// How results are wanted.
     pub(crate) fn form(&self) -> Form {

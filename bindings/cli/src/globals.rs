@@ -39,6 +39,20 @@ pub(crate) struct Globals {
     #[arg(long, global = true, env = "SNAPTRAK_TFLITE", value_name = "FILE", hide_env_values = true)]
     pub(crate) tflite_library: Option<PathBuf>,
 
+    /// Folder with LiteRT's libraries for GPUs (default: where the library is)
+    #[arg(long, global = true, env = "SNAPTRAK_TFLITE_GPU", value_name = "DIR", hide_env_values = true)]
+    pub(crate) tflite_gpu: Option<PathBuf>,
+
+    /// Folder with the compiler of LiteRT's libraries for an NPU
+    #[arg(long, global = true, env = "SNAPTRAK_TFLITE_NPU_COMPILER", value_name = "DIR", hide_env_values = true)]
+    #[arg(requires = "tflite_npu_dispatch")]
+    pub(crate) tflite_npu_compiler: Option<PathBuf>,
+
+    /// Folder with what runs LiteRT's compiled code on an NPU
+    #[arg(long, global = true, env = "SNAPTRAK_TFLITE_NPU_DISPATCH", value_name = "DIR", hide_env_values = true)]
+    #[arg(requires = "tflite_npu_compiler")]
+    pub(crate) tflite_npu_dispatch: Option<PathBuf>,
+
     /// Bytes that the store's files should take at most: what the server signed for goes, the oldest first
     #[arg(long, global = true, env = "SNAPTRAK_QUOTA_BYTES", value_name = "BYTES", hide_env_values = true)]
     pub(crate) quota_bytes: Option<u64>,

@@ -6,7 +6,6 @@ mod commands;
 mod destination;
 mod error;
 mod exit;
-mod foreign_words;
 mod globals;
 mod human;
 mod interrupt;
@@ -39,17 +38,24 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Exit {
-    let output = Output::new(arguments.form(), arguments.globals.quiet);
+    let (form, quiet) = (arguments.form(), arguments.globals.quiet);
     logging::begin(arguments.globals.verbose);
-    let exit = match commands::run(arguments, &output) {
+    let output =
+        if arguments.command.loads_engines() { Output::apart(form, quiet) } else { Ok(Output::new(form, quiet)) };
+    let output = match output {
+        Ok(output) => output,
+        Err(error) => {
+            Output::new(form, quiet).failure(&error);
+            return Exit::of(&error);
+        }
+    };
+    match commands::run(arguments, &output) {
         Ok(exit) => exit,
         Err(error) => {
             output.failure(&error);
             Exit::of(&error)
         }
-    };
-    foreign_words::divert_for_good();
-    exit
+    }
 }
 
 /// Help and version are answers; everything else is a usage error, as an object for those who asked for objects.

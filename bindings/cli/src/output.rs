@@ -3,11 +3,18 @@
 //! Owns: what goes to standard output (a command's result, and with `--json` exactly one object) and what goes to standard
 //! error (everything said on the way). Refuses to know what the results mean. A reader that goes away ends the command, it
 //! does not make it panic; a word to standard error that cannot be written is dropped.
+//!
+//! Inference libraries print lines of their own to standard output (LiteRT's for GPUs does where there is no OpenCL), among
+//! which an object is none. A command that loads them keeps the real standard output for itself.
 
 use crate::{error::Error, human::printable};
 use indicatif::{ProgressBar, ProgressDrawTarget};
 use serde::Serialize;
-use std::io::{self, IsTerminal, Write};
+use std::{
+    fs::File,
+    io::{self, IsTerminal, Write},
+    sync::Arc,
+};
 
 /// How results are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +32,8 @@ pub(crate) enum Form {
 pub(crate) struct Output {
     form: Form,
     quiet: bool,
+    /// Where results go, if what others print to standard output must not be among them.
+    apart: Option<Arc<File>>,
 }
 
 /// A result with the name of its shape.
@@ -51,7 +60,19 @@ impl From<&Error> for ErrorShape {
 
 impl Output {
     pub(crate) fn new(form: Form, quiet: bool) -> Self {
-        Self { form, quiet }
+        Self { form, quiet, apart: None }
+    }
+
+    /// As [`Output::new`]; what anyone else prints to standard output goes to standard error from here on, until the process
+    /// ends.
+    pub(crate) fn apart(form: Form, quiet: bool) -> Result<Self, Error> {
+        let moved = || {
+            let results = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdout(), 3)?;
+            rustix::stdio::dup2_stdout(rustix::stdio::stderr())?;
+            Ok(File::from(results))
+        };
+        let results = moved().map_err(|error: rustix::io::Errno| Error::write("standard output", error.into()))?;
+        Ok(Self { form, quiet, apart: Some(Arc::new(results)) })
     }
 
     pub(crate) fn form(&self) -> Form {
@@ -66,8 +87,8 @@ impl Output {
         words: impl FnOnce(&T) -> String,
     ) -> Result<(), Error> {
         match self.form {
-            Form::Words => put(&words(result)),
-            Form::Json | Form::JsonLines => put(&json(schema, result)),
+            Form::Words => self.put(&words(result)),
+            Form::Json | Form::JsonLines => self.put(&json(schema, result)),
         }
     }
 
@@ -75,13 +96,21 @@ impl Output {
     pub(crate) fn line<T: Serialize>(&self, schema: &'static str, line: &T) -> Result<(), Error> {
         match self.form {
             Form::Words | Form::Json => Ok(()),
-            Form::JsonLines => put(&json(schema, line)),
+            Form::JsonLines => self.put(&json(schema, line)),
         }
     }
 
     /// Bytes for whoever reads standard output, when the result itself goes there.
     pub(crate) fn bytes(&self) -> impl Write + use<> {
         io::stdout().lock()
+    }
+
+    fn put(&self, text: &str) -> Result<(), Error> {
+        let written = match &self.apart {
+            Some(results) => put_into(&mut results.as_ref(), text),
+            None => put_into(&mut io::stdout().lock(), text),
+        };
+        written.map_err(|source| Error::write("standard output", source))
     }
 
     /// Something worth knowing on the way; `--quiet` leaves it out.
@@ -105,7 +134,7 @@ impl Output {
         match self.form {
             Form::Words => self.failure_words(error),
             // The exit code is already that of a failure; there is no second place to complain about the first.
-            Form::Json | Form::JsonLines => drop(put(&json("snaptrak.error/1", &ErrorShape::from(error)))),
+            Form::Json | Form::JsonLines => drop(self.put(&json("snaptrak.error/1", &ErrorShape::from(error)))),
         }
     }
 
@@ -134,10 +163,11 @@ fn json<T: Serialize>(schema: &'static str, result: &T) -> String {
     serde_json::to_string(&Named { schema, result }).expect("results are structs of plain values with text keys")
 }
 
-fn put(text: &str) -> Result<(), Error> {
-    let mut stdout = io::stdout().lock();
-    let written = if text.is_empty() { Ok(()) } else { writeln!(stdout, "{}", text.trim_end_matches('\n')) };
-    written.and_then(|()| stdout.flush()).map_err(|source| Error::write("standard output", source))
+fn put_into(place: &mut impl Write, text: &str) -> io::Result<()> {
+    if !text.is_empty() {
+        place.write_all(format!("{}\n", text.trim_end_matches('\n')).as_bytes())?;
+    }
+    place.flush()
 }
 
 fn put_aside(text: &str) {

@@ -99,6 +99,16 @@ pub enum EngineError {
         /// What the engine said.
         detail: String,
     },
+    /// The model is larger than this device may load.
+    #[error("the model {model_id} has {bytes} bytes, and {bytes_max} are the most that this device may load")]
+    TooLarge {
+        /// Which.
+        model_id: String,
+        /// Of its file.
+        bytes: u64,
+        /// What was configured.
+        bytes_max: u64,
+    },
     /// The accelerator is not offered by this library on this device.
     #[error("this device offers no {} for inference", accelerator.as_str())]
     NoAccelerator {
@@ -132,6 +142,11 @@ impl EngineError {
         match self {
             Self::Library { .. } => Reason::new(C::EngineMissing),
             Self::Model { model_id, .. } => Reason::new(C::ModelDamaged).with("model", model_id),
+            // As if it were not there: what helps is another model, or another limit.
+            Self::TooLarge { model_id, bytes, bytes_max } => Reason::new(C::ModelMissing)
+                .with("model", model_id)
+                .with("bytes", bytes.to_string())
+                .with("bytes_max", bytes_max.to_string()),
             Self::NoAccelerator { accelerator } => {
                 Reason::new(C::EngineMissing).with("accelerator", accelerator.as_str())
             }

@@ -1,7 +1,9 @@
 //! One path of `cargo xtask models check`: every model on one engine and accelerator, compared with ONNX Runtime on the
 //! processor.
 //!
-//!     check_models ort|litert|tensorflow-lite cpu|gpu|npu
+//!     check_models ort|litert|tensorflow-lite cpu|gpu|npu [MODEL]
+//!
+//! With a model it runs that one alone and once, for a stand-in that takes many seconds.
 //!
 //! Prints a JSON object a line, for each model. The environment names the accelerator's device, so that every path has a
 //! process of its own.
@@ -10,10 +12,12 @@
 #[path = "../tests/common/mod.rs"]
 mod common;
 
-use common::{CPU, classic_library, largest_difference, manifest, model_for, wave, with_npu};
+use common::{
+    CPU, classic_library, largest_difference, manifest, model_for, wave, with_npu, with_openvino, with_webgpu,
+};
 use serde_json::json;
 use snaptrak_domain::engine::{Accelerator, Engine, LoadOptions};
-use snaptrak_inference::TfliteEngine;
+use snaptrak_inference::{OrtEngine, TfliteEngine};
 use std::time::Instant;
 
 /// Runs before those that are timed: pools start, caches fill, a GPU compiles.
@@ -23,16 +27,25 @@ const RUNS: usize = 5;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [library, accelerator] = &arguments[..] else { panic!("two arguments: library, accelerator") };
+    let (library, accelerator, only) = match &arguments[..] {
+        [library, accelerator] => (library, accelerator, None),
+        [library, accelerator, only] => (library, accelerator, Some(only)),
+        _ => panic!("two or three arguments: library, accelerator, model"),
+    };
+    let asked = Accelerator::ALL.into_iter().find(|known| known.as_str() == accelerator).unwrap();
+    let (warm_runs, runs) = if only.is_some() { (0, 1) } else { (WARM_RUNS, RUNS) };
     let engine: Box<dyn Engine> = match library.as_str() {
-        "ort" => Box::new(common::engine()),
+        "ort" => match asked {
+            Accelerator::Cpu => Box::new(common::engine()),
+            Accelerator::Gpu => Box::new(OrtEngine::open_with(&with_webgpu()).unwrap()),
+            Accelerator::Npu => Box::new(OrtEngine::open_with(&with_openvino()).unwrap()),
+        },
         "litert" => Box::new(TfliteEngine::open_with(&with_npu()).unwrap()),
         "tensorflow-lite" => Box::new(TfliteEngine::open(&classic_library()).unwrap()),
         other => panic!("unknown library {other}"),
     };
-    let asked = Accelerator::ALL.into_iter().find(|known| known.as_str() == accelerator).unwrap();
     let reference = common::engine();
-    for model in &manifest().models {
+    for model in manifest().models.iter().filter(|model| only.is_none_or(|only| model.id == *only)) {
         let (of_reference, file) = model_for(&reference, model);
         let wanted = reference.load(&file, CPU).unwrap().run(&[wave(&of_reference)]).unwrap();
         let (of_engine, file) = model_for(engine.as_ref(), model);
@@ -47,10 +60,10 @@ fn main() {
         };
         let load_ms = milliseconds(started);
         let mut outputs = Vec::new();
-        for _ in 0..WARM_RUNS {
+        for _ in 0..warm_runs {
             session.run_into(&input, &mut outputs).unwrap();
         }
-        let mut run_ms: Vec<f64> = (0..RUNS)
+        let mut run_ms: Vec<f64> = (0..runs)
             .map(|_| {
                 let started = now();
                 session.run_into(&input, &mut outputs).unwrap();
@@ -62,7 +75,7 @@ fn main() {
         let row = json!({
             "model": model.id, "engine": engine.version(), "ran": session.accelerator_ran().as_str(),
             "placed": session.placement().as_str(), "difference": difference, "load_ms": load_ms,
-            "run_ms": run_ms[RUNS / 2], "tolerance": model.tolerance.unwrap().tensor_abs,
+            "run_ms": run_ms[runs / 2], "tolerance": model.tolerance.unwrap().tensor_abs,
         });
         println!("{row}");
     }

@@ -4,7 +4,7 @@
 mod common;
 
 use common::{CPU, engine, library, manifest, models, tensors_that_do_not_fit, wave};
-use snaptrak_domain::engine::{Accelerator, Engine as _, EngineError, LoadOptions, ModelFile};
+use snaptrak_domain::engine::{Accelerator, Engine as _, EngineError, LoadOptions, ModelFile, Tensor};
 use snaptrak_inference::{ModelEntry, OrtEngine, check_outputs, verify};
 use std::path::Path;
 
@@ -39,6 +39,22 @@ fn one_thread_and_many_agree() {
     let tolerance = model.tolerance.unwrap().tensor_abs;
     for (one, many) in run(1).iter().zip(&run(usize::MAX)) {
         assert!(one.data.iter().zip(&many.data).all(|(a, b)| (a - b).abs() <= tolerance));
+    }
+}
+
+#[test]
+fn tensors_are_filled_again_whatever_they_held() {
+    let engine = engine();
+    let manifest = manifest();
+    let model = &manifest.models[1];
+    let mut session = engine.load(&verified(model), CPU).unwrap();
+    let input = [wave(model)];
+    let wanted = session.run(&input).unwrap();
+    let foreign = Tensor { name: "other".into(), shape: vec![3], data: vec![f32::NAN; 3] };
+    for held in [vec![], vec![foreign.clone()], vec![foreign; 7], wanted.clone()] {
+        let mut outputs = held;
+        session.run_into(&input, &mut outputs).unwrap();
+        assert_eq!(outputs, wanted);
     }
 }
 
@@ -106,7 +122,8 @@ fn tensors_that_do_not_fit_are_a_typed_error() {
     let model = &manifest.models[0];
     let mut session = engine.load(&verified(model), CPU).unwrap();
     let good = wave(model);
-    for inputs in tensors_that_do_not_fit(&good) {
+    let twice = vec![good.clone(), good.clone()];
+    for inputs in tensors_that_do_not_fit(&good).into_iter().chain([twice]) {
         assert!(matches!(session.run(&inputs), Err(EngineError::Run { .. })));
     }
     session.run(&[good]).expect("a refused run leaves the session usable");

@@ -5,7 +5,9 @@
 
 mod common;
 
-use common::{CPU, cache, largest_difference, litert_library, manifest, model_for, wave, with_npu};
+use common::{
+    CPU, device, in_child, largest_difference, litert_library, manifest, model_for, swiftshader, wave, with_npu,
+};
 use snaptrak_domain::{
     BootId, Clock, Conditions, LastExit, MonotonicMs, UnixMs, WallTime,
     engine::{Accelerator, Engine, EngineError, LoadOptions, Placement},
@@ -16,35 +18,7 @@ use snaptrak_inference::{
     registry::{InUse, Source},
     selection::Patience,
 };
-use std::{path::PathBuf, process::Command, sync::Arc, time::Duration};
-
-/// Set in a child only: the test's name.
-const CHILD: &str = "SNAPTRAK_DEVICES_CHILD";
-
-fn device(name: &str) -> PathBuf {
-    let folder = cache().join("devices").join(name);
-    assert!(folder.is_dir(), "there is no {}: run `cargo xtask models devices` first", folder.display());
-    folder.canonicalize().unwrap()
-}
-
-/// Runs `work` in a child of this name with the environment.
-fn in_child(name: &str, environment: &[(&str, PathBuf)], work: impl FnOnce()) {
-    if std::env::var_os(CHILD).is_some() {
-        return work();
-    }
-    let mut child = Command::new(std::env::current_exe().unwrap());
-    child.args([name, "--exact", "--nocapture"]).env(CHILD, "1");
-    child.env_remove("VK_ICD_FILENAMES").env_remove("VK_DRIVER_FILES").env_remove("LD_LIBRARY_PATH");
-    let output = child.envs(environment.iter().map(|(name, value)| (name, value))).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{}: {said}", output.status);
-    assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"), "the child ran the test");
-}
-
-fn swiftshader() -> [(&'static str, PathBuf); 2] {
-    let folder = device("swiftshader");
-    [("VK_ICD_FILENAMES", folder.join("vk_swiftshader_icd.json")), ("LD_LIBRARY_PATH", folder)]
-}
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 /// On a processor that can, these libraries compute with 16 bits, whatever the model's compiler was told: what runs the
 /// compiled code asks again. Answers then differ by a third. Without those instructions it is 32 bits.

@@ -237,7 +237,7 @@ impl SnapTrak {
 
     pub(crate) fn analyser(&self, options: &AnalyseOptions) -> Result<Analyser, Error> {
         let config = &self.inner.config;
-        let opened = engine::open(config, options.engine.as_deref())?;
+        let opened = self.inner.sessions.over(engine::open(config, options.engine.as_deref())?);
         let in_use = self.models_in_use()?;
         let analyser_options = AnalyserOptions {
             models: options.model.clone().map(|model| vec![model]),

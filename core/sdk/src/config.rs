@@ -2,6 +2,7 @@
 
 use crate::{Error, ErrorCode};
 use snaptrak_domain::{LastExit, limits::BALLAST_BYTES};
+use snaptrak_inference::{NpuPlugin, OrtProvider};
 use std::path::PathBuf;
 
 /// Threads for one inference run when the app does not say: phones have two to four big cores.
@@ -27,6 +28,15 @@ pub struct Config {
     pub runtime_library: Option<PathBuf>,
     /// The LiteRT library (2.3), or one with TensorFlow Lite's C API (2.x).
     pub tflite_library: Option<PathBuf>,
+    /// Execution providers of ONNX Runtime in libraries of their own, best first: for a GPU or an NPU.
+    pub runtime_providers: Vec<OrtProvider>,
+    /// Folder with LiteRT's libraries for GPUs; the library's own folder otherwise.
+    pub tflite_accelerators: Option<PathBuf>,
+    /// A maker's libraries with which LiteRT runs models on its NPU.
+    pub tflite_npu: Option<NpuPlugin>,
+    /// Bytes of the largest model that is loaded at all; a larger one is refused before it is. It takes two to three times as much
+    /// once it is loaded.
+    pub model_bytes_max: Option<u64>,
     /// Certificates that are trusted besides the platform's, PEM, may be empty.
     pub trusted_roots_pem: Vec<u8>,
     /// Threads for one inference run, 1 to 64.
@@ -58,6 +68,10 @@ impl Config {
             models: None,
             runtime_library: None,
             tflite_library: None,
+            runtime_providers: Vec::new(),
+            tflite_accelerators: None,
+            tflite_npu: None,
+            model_bytes_max: None,
             trusted_roots_pem: Vec::new(),
             threads: THREADS_DEFAULT,
             device_name: "device".to_owned(),

@@ -2,17 +2,28 @@
 
 use crate::{Config, Error, ErrorCode};
 use snaptrak_domain::engine::{Engine, EngineError};
-use snaptrak_inference::{OrtEngine, TfliteEngine};
+use snaptrak_inference::{OrtEngine, OrtLibraries, TfliteEngine, TfliteLibraries};
 use std::{path::Path, sync::Arc};
 
-type Open = fn(&Path) -> Result<Arc<dyn Engine>, EngineError>;
+type Open = fn(&Config, &Path) -> Result<Arc<dyn Engine>, EngineError>;
 
 /// Every engine, in the order in which one is taken when none was asked for.
 fn engines(config: &Config) -> [(&'static str, Option<&Path>, Open); 2] {
-    [
-        ("ort", config.runtime_library.as_deref(), |library| Ok(Arc::new(OrtEngine::open(library)?))),
-        ("tflite", config.tflite_library.as_deref(), |library| Ok(Arc::new(TfliteEngine::open(library)?))),
-    ]
+    [("ort", config.runtime_library.as_deref(), open_ort), ("tflite", config.tflite_library.as_deref(), open_tflite)]
+}
+
+fn open_ort(config: &Config, library: &Path) -> Result<Arc<dyn Engine>, EngineError> {
+    let libraries = OrtLibraries { providers: config.runtime_providers.clone(), ..OrtLibraries::new(library) };
+    Ok(Arc::new(OrtEngine::open_with(&libraries)?))
+}
+
+fn open_tflite(config: &Config, library: &Path) -> Result<Arc<dyn Engine>, EngineError> {
+    let libraries = TfliteLibraries {
+        accelerators_folder: config.tflite_accelerators.clone(),
+        npu: config.tflite_npu.clone(),
+        ..TfliteLibraries::new(library)
+    };
+    Ok(Arc::new(TfliteEngine::open_with(&libraries)?))
 }
 
 /// Words of every engine of this build.
@@ -31,7 +42,7 @@ pub(crate) fn open(config: &Config, asked: Option<&str>) -> Result<Arc<dyn Engin
     let words = engines.map(|(id, ..)| id).join(" and ");
     let (id, library, open) = found.ok_or_else(|| missing(format!("this build has the engines {words} only")))?;
     let library = library.ok_or_else(|| missing(format!("no inference library for the engine {id} was configured")))?;
-    open(library).map_err(|error| missing(error.to_string()))
+    open(config, library).map_err(|error| missing(error.to_string()))
 }
 
 #[cfg(test)]

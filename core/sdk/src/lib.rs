@@ -69,7 +69,7 @@ pub use snaptrak_domain::{
     key_store::WrappedKeys,
     verdict::{Candidate, Circumstances, Standing, Verdict, VerdictCode},
 };
-pub use snaptrak_inference::selection::Note;
+pub use snaptrak_inference::{NpuOption, NpuPlugin, OrtProvider, selection::Note};
 pub use snaptrak_store::{
     AssetDetail, Batch, CaptureDetail, Captured, Cursor, CursorError, Page, ParkedStep, PieceDetail, PieceDone,
     QueueHealth, RecordOptions, Recorded, StepDetail, StoreStatus, SystemDisk, Why,

@@ -3,7 +3,7 @@
 
 use crate::{Config, Error, ErrorCode, Platform, calls::Calls, record::Recordings};
 use snaptrak_domain::{ReasonCode, StepKind};
-use snaptrak_inference::Selection;
+use snaptrak_inference::{PoolOptions, Selection, SessionPool};
 use snaptrak_store::{Store, StoreError, Surroundings};
 use snaptrak_sync::SyncClient;
 use std::{
@@ -37,6 +37,8 @@ pub(crate) struct Inner {
     pub(crate) models: Mutex<()>,
     /// Opened when an accelerator is first to be chosen.
     pub(crate) accelerators: Mutex<Option<Arc<Selection>>>,
+    /// Loaded models that wait for the next analysis.
+    pub(crate) sessions: SessionPool,
 }
 
 impl SnapTrak {
@@ -57,6 +59,7 @@ impl SnapTrak {
     }
 
     fn over(config: Config, platform: Platform, store: Store) -> Result<Self, Error> {
+        let options = PoolOptions { model_bytes_max: config.model_bytes_max, ..PoolOptions::default() };
         let inner = Inner {
             config,
             platform,
@@ -66,6 +69,7 @@ impl SnapTrak {
             sync_client: Mutex::new(None),
             models: Mutex::new(()),
             accelerators: Mutex::new(None),
+            sessions: SessionPool::new(options),
         };
         let instance = Self { inner: Arc::new(inner) };
         // Captures made from now on are wrapped for the organisation at once, if one is known.
@@ -86,9 +90,10 @@ impl SnapTrak {
         Ok(self.inner.store.clone().close()?)
     }
 
-    /// Gives back memory that only makes the next look quicker, as when the system says that memory is short (`onTrimMemory`,
-    /// `didReceiveMemoryWarning`).
+    /// Gives back memory that only makes the next look or analysis quicker, loaded models too, as when the system says that memory
+    /// is short (`onTrimMemory`, `didReceiveMemoryWarning`).
     pub fn trim_memory(&self) -> Result<(), Error> {
+        self.inner.sessions.trim();
         Ok(self.inner.store.trim_memory()?)
     }
 
@@ -120,6 +125,8 @@ impl SnapTrak {
     /// Forgets the keys of the viewing class, as when the app locks itself.
     pub fn lock(&self) {
         self.inner.store.forget_viewing_key();
+        // They hold what they last looked at.
+        self.inner.sessions.trim();
     }
 
     /// Uniform in 0..=65535, for spreading delays.

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod answer;
+mod inference;
 mod measure;
 mod plot;
 mod store;
@@ -13,6 +14,11 @@ use std::{path::PathBuf, process::ExitCode};
 enum Group {
     /// Durable captures and notes, sealing, reading.
     Store,
+    /// Both engines beside the same libraries driven from Python; the folder is the cache.
+    Inference,
+    /// Loads the detector on the engine that `only` names and prints the time; the inference group starts it
+    #[value(hide = true)]
+    Load,
     /// Opens the store in the folder, sits idle and prints its memory; the store group starts it
     #[value(hide = true)]
     Idle,
@@ -50,6 +56,11 @@ fn main() -> ExitCode {
     let folder = arguments.folder.clone().unwrap_or_else(std::env::temp_dir);
     let answer = match arguments.group {
         Group::Store => store::measure(&folder, arguments.captures, arguments.rounds.max(1), &arguments.only),
+        Group::Inference => match inference::measure(folder, arguments.rounds.max(1), &arguments.only) {
+            Ok(answer) => answer,
+            Err(error) => return answer::complain(error.as_ref()),
+        },
+        Group::Load => return finished(inference::tell_load(&arguments.only, &folder)),
         Group::Idle => return finished(store::million::sit(&folder)),
         Group::Empty => return finished(store::million::wait()),
     };

@@ -34,7 +34,17 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("snaptrak-driver", &[]),
         ("snaptrak-e2e", &["snaptrak-driver", "snaptrak-cipher"]),
         ("snaptrak-faults", &["snaptrak-driver"]),
-        ("snaptrak-bench", &["snaptrak-domain", "snaptrak-seal", "snaptrak-store", "snaptrak-testkit", "snaptrak"]),
+        (
+            "snaptrak-bench",
+            &[
+                "snaptrak-domain",
+                "snaptrak-inference",
+                "snaptrak-seal",
+                "snaptrak-store",
+                "snaptrak-testkit",
+                "snaptrak",
+            ],
+        ),
         ("snaptrak-probe", &["snaptrak", "snaptrak-ffi"]),
         ("snaptrak-flips", &["snaptrak-domain", "snaptrak-store", "snaptrak-testkit"]),
         ("snaptrak-tidy", &[]),

@@ -1,7 +1,7 @@
 //! `accelerators`: what this device's accelerators are good for, and why.
 
 use super::analyse::Moment;
-use crate::{error::Error, exit::Exit, foreign_words, globals::Globals, human, output::Output, session};
+use crate::{error::Error, exit::Exit, globals::Globals, human, output::Output, session};
 use serde::Serialize;
 use snaptrak::{AcceleratorsReport, Note, Sha256Digest, Standing, TryAccelerators, Verdict, VerdictCode};
 
@@ -56,7 +56,6 @@ struct Entry {
 }
 
 pub(crate) fn run(arguments: &Arguments, globals: &Globals, output: &Output) -> Result<Exit, Error> {
-    let diverted = foreign_words::divert();
     let report = session::with_store(globals, output, |sdk| {
         Ok(match (arguments.measure, arguments.forget) {
             (true, _) => {
@@ -67,7 +66,6 @@ pub(crate) fn run(arguments: &Arguments, globals: &Globals, output: &Output) -> 
             (false, false) => sdk.accelerators()?,
         })
     });
-    drop(diverted);
     output.result("snaptrak.accelerators/1", &Shape::from(report?), words)?;
     Ok(Exit::Done)
 }

@@ -4,7 +4,6 @@ use crate::{
     args::{self, AskedAccelerator},
     error::Error,
     exit::Exit,
-    foreign_words,
     globals::Globals,
     output::Output,
     progress::Bar,
@@ -68,9 +67,7 @@ pub(crate) fn run(arguments: &Arguments, globals: &Globals, output: &Output) -> 
         limit: arguments.limit,
         conditions: arguments.moment.conditions(),
     };
-    let diverted = foreign_words::divert();
     let report = session::with_store(globals, output, |sdk| Ok(sdk.analyse(&options, &Bar::new(output))?));
-    drop(diverted);
     let report = report?;
     let AnalyseReport { analysed, parked, left, thumbnails } = report;
     output.result("snaptrak.analyse/1", &Shape { analysed, parked, left, thumbnails }, |shape| {

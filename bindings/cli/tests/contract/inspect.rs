@@ -140,6 +140,26 @@ fn what_needs_an_engine_or_an_account_says_so_and_everything_waits() {
     assert_eq!(place.json(["status"]).1["parked"], json!([]), "nothing is set aside for what is missing here");
 }
 
+/// LiteRT's library for GPUs prints a line where there is no OpenCL.
+#[test]
+fn what_a_library_prints_is_not_among_the_results() {
+    let place = Place::with_store();
+    place.capture(&place.file("photo.jpg", &jpeg()));
+    let code =
+        "#include <stdio.h>\n__attribute__((constructor)) static void say(void) { puts(\"noise\"); fflush(stdout); }";
+    let (source, library) = (place.file("noise.c", code.as_bytes()), place.path("libonnxruntime.so"));
+    let built = std::process::Command::new("cc").args(["-shared", "-fPIC", "-o"]).args([&library, &source]).status();
+    assert!(built.unwrap().success());
+    let with_library = || {
+        let mut program = place.program(["analyse"]);
+        program.arg("--runtime-library").arg(&library);
+        program
+    };
+    let ran = run(&mut with_library());
+    assert!(ran.stderr.contains("noise"), "the library was loaded: {}", ran.stderr);
+    assert_fails(with_library, 1, "engine_missing");
+}
+
 #[test]
 fn verify_holds_the_chain_of_receipts_together() {
     let place = Place::with_store();

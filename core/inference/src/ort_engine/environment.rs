@@ -3,7 +3,7 @@
 //! ONNX Runtime allows one environment a process and `ort` keeps it in a global of its own, which cannot be filled a second
 //! time even when the first environment is gone. So it is made once and kept until the process ends, whoever asks for it.
 
-use super::foreign;
+use super::{foreign, provider::OrtProvider};
 use ort::{environment::Environment, logging::LogLevel};
 use snaptrak_domain::engine::EngineError;
 use std::{
@@ -17,6 +17,8 @@ pub(super) struct SharedEnvironment {
     environment: Environment,
     library: Arc<Path>,
     version: Arc<str>,
+    /// Providers that were loaded, by name: the library keeps them as long as the environment.
+    registered: Arc<Mutex<Vec<(String, PathBuf)>>>,
 }
 
 impl std::fmt::Debug for SharedEnvironment {
@@ -61,7 +63,26 @@ impl SharedEnvironment {
             .map_err(|error| EngineError::Library { detail: error.to_string() })?;
         environment.set_log_level(LogLevel::Warning);
         tracing::info!(version, "onnxruntime is loaded");
-        Ok(Self { environment, library: library.into(), version: version.into() })
+        Ok(Self { environment, library: library.into(), version: version.into(), registered: Arc::default() })
+    }
+
+    /// Loads a provider's library, unless the process has it.
+    pub(super) fn register(&self, provider: &OrtProvider) -> Result<(), EngineError> {
+        let failed =
+            |detail: &str| EngineError::Library { detail: format!("{}: {detail}", provider.library.display()) };
+        let library = provider.library.canonicalize().map_err(|error| failed(&error.kind().to_string()))?;
+        // A failure leaves the list as it was.
+        let mut registered = self.registered.lock().unwrap_or_else(PoisonError::into_inner);
+        match registered.iter().find(|(name, _)| *name == provider.name) {
+            Some((_, there)) if *there == library => return Ok(()),
+            Some(_) => return Err(failed("this process has loaded another library of this name already")),
+            None => {}
+        }
+        let environment = &self.environment;
+        environment.register_ep_library(&provider.name, &library).map_err(|error| failed(&error.to_string()))?;
+        tracing::info!(provider = provider.name, "a provider of onnxruntime is loaded");
+        registered.push((provider.name.clone(), library));
+        Ok(())
     }
 
     pub(super) fn environment(&self) -> &Environment {

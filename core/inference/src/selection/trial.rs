@@ -129,7 +129,12 @@ pub(super) fn end_of_load(trouble: &Trouble) -> Option<TrialEnd> {
     match trouble {
         Trouble::Refused(EngineError::NoAccelerator { .. }) => Some(TrialEnd::NotOffered),
         Trouble::Refused(EngineError::NotPlaced { .. }) => Some(TrialEnd::NotPlaced),
-        Trouble::Refused(EngineError::Library { .. } | EngineError::Model { .. } | EngineError::Run { .. })
+        Trouble::Refused(
+            EngineError::Library { .. }
+            | EngineError::Model { .. }
+            | EngineError::TooLarge { .. }
+            | EngineError::Run { .. },
+        )
         | Trouble::Hung
         | Trouble::Unmarked => fault_of(trouble).map(TrialEnd::Fault),
     }

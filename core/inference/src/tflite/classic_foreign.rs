@@ -4,7 +4,8 @@
 //! tells its version. It runs on the processor; which kernels it takes there (XNNPACK or plain ones) it does not say.
 #![expect(unsafe_code, reason = "a foreign library can be reached in no other way")]
 
-use super::{functions::functions, model_bytes::ModelBytes, port::Port};
+use super::{functions::functions, port::Port};
+use crate::model_bytes::ModelBytes;
 use std::{
     ffi::{CStr, c_char, c_int, c_void},
     path::Path,

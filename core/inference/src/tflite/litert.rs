@@ -3,7 +3,6 @@
 use super::{
     NpuPlugin,
     litert_foreign::{CPU, Compilation, Compiled, Environment, GPU, Library, Model, NPU, Surroundings},
-    model_bytes::ModelBytes,
     session::TfliteSession,
 };
 use crate::bounds::THREADS_MAX;
@@ -72,7 +71,7 @@ impl Litert {
         let failed = |detail: String| EngineError::Model { model_id: model_id(), detail };
         let environment = self.environment_with(accelerator).map_err(|detail| EngineError::Library { detail })?;
         let environment = environment.ok_or(EngineError::NoAccelerator { accelerator })?;
-        let bytes = ModelBytes::read(&model.path).map_err(failed)?;
+        let bytes = super::read(&model.path).map_err(failed)?;
         let parsed = Model::new(&environment, bytes).map_err(failed)?;
         // What the file is has been settled; from here on it is the accelerator that may refuse.
         let refused = |detail: String| match accelerator {

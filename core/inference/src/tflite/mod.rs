@@ -5,18 +5,19 @@
 //! nothing here panics on what lies on disk, and nothing runs elsewhere than it was asked to.
 
 mod classic_foreign;
+mod file_check;
+mod flatbuffer;
 mod functions;
 mod litert;
 mod litert_foreign;
-mod model_bytes;
 mod port;
 mod session;
 mod status;
 mod symbols;
 
+use crate::model_bytes::ModelBytes;
 use classic_foreign::{Classic, Interpreted};
 use litert::Litert;
-use model_bytes::ModelBytes;
 use session::{Runner, TfliteSession};
 use snaptrak_domain::engine::{Accelerator, Engine, EngineError, LoadOptions, ModelFile, Placement, Session};
 use std::path::{Path, PathBuf};
@@ -131,6 +132,13 @@ impl Engine for TfliteEngine {
     }
 }
 
+/// The bytes of a file that the libraries may be given.
+fn read(path: &Path) -> Result<ModelBytes, String> {
+    let bytes = ModelBytes::read(path)?;
+    file_check::check(bytes.as_slice())?;
+    Ok(bytes)
+}
+
 fn boxed<R: Runner + 'static>(session: TfliteSession<R>) -> Result<Box<dyn Session>, EngineError> {
     for ports in [session.runner.inputs(), session.runner.outputs()] {
         port::check_ports(ports).map_err(|detail| EngineError::Model { model_id: session.model_id.clone(), detail })?;
@@ -148,7 +156,7 @@ fn interpreted(
         return Err(EngineError::NoAccelerator { accelerator });
     }
     let failed = |detail: String| EngineError::Model { model_id: model.model_id.clone(), detail };
-    let bytes = ModelBytes::read(&model.path).map_err(failed)?;
+    let bytes = read(&model.path).map_err(failed)?;
     let runner = Interpreted::new(classic, bytes).map_err(failed)?;
     Ok(TfliteSession { runner, model_id: model.model_id.clone(), accelerator, placement: Placement::Unknown })
 }

@@ -4,7 +4,8 @@
 use snaptrak_domain::engine::{Accelerator, Engine, LoadOptions, ModelFile, Tensor};
 use snaptrak_inference::registry::Decoder;
 use snaptrak_inference::{
-    Manifest, ModelEntry, NpuOption, NpuPlugin, OrtEngine, TfliteEngine, TfliteLibraries, verify,
+    Manifest, ModelEntry, NpuOption, NpuPlugin, OrtEngine, OrtLibraries, OrtProvider, TfliteEngine, TfliteLibraries,
+    verify,
 };
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -122,4 +123,58 @@ pub fn tensors_that_do_not_fit(good: &Tensor) -> Vec<Vec<Tensor>> {
         vec![Tensor { data: vec![0.0; 7], ..good.clone() }],
         vec![Tensor { shape: vec![], data: vec![], ..good.clone() }],
     ]
+}
+
+/// Set in a child only: the test's name.
+const CHILD: &str = "SNAPTRAK_DEVICES_CHILD";
+
+/// What stands in for a device.
+pub fn device(name: &str) -> PathBuf {
+    let folder = cache().join("devices").join(name);
+    assert!(folder.is_dir(), "there is no {}: run `cargo xtask models devices` first", folder.display());
+    folder.canonicalize().unwrap()
+}
+
+/// Runs `work` in a child of this name with the environment.
+pub fn in_child(name: &str, environment: &[(&str, PathBuf)], work: impl FnOnce()) {
+    if std::env::var_os(CHILD).is_some() {
+        return work();
+    }
+    let mut child = Command::new(std::env::current_exe().unwrap());
+    child.args([name, "--exact", "--nocapture"]).env(CHILD, "1");
+    child.env_remove("VK_ICD_FILENAMES").env_remove("VK_DRIVER_FILES").env_remove("LD_LIBRARY_PATH");
+    let output = child.envs(environment.iter().map(|(name, value)| (name, value))).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}: {said}", output.status);
+    assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"), "the child ran the test");
+}
+
+/// The environment in which a GPU in software is found.
+pub fn swiftshader() -> [(&'static str, PathBuf); 2] {
+    let folder = device("swiftshader");
+    [("VK_ICD_FILENAMES", folder.join("vk_swiftshader_icd.json")), ("LD_LIBRARY_PATH", folder)]
+}
+
+/// ONNX Runtime with WebGPU's provider, on whatever device that finds.
+pub fn with_webgpu() -> OrtLibraries {
+    let provider = OrtProvider {
+        name: "WebGpuExecutionProvider".into(),
+        library: device("ort-webgpu").join("libonnxruntime_providers_webgpu.so"),
+        accelerator: Accelerator::Gpu,
+        stands_in: true,
+        options: Vec::new(),
+    };
+    OrtLibraries { providers: vec![provider], ..OrtLibraries::new(library()) }
+}
+
+/// ONNX Runtime with Intel's provider, which runs on the processor what an NPU would.
+pub fn with_openvino() -> OrtLibraries {
+    let provider = OrtProvider {
+        name: "OpenVINOExecutionProvider".into(),
+        library: device("ort-openvino").join("libonnxruntime_providers_openvino_plugin.so"),
+        accelerator: Accelerator::Npu,
+        stands_in: true,
+        options: Vec::new(),
+    };
+    OrtLibraries { providers: vec![provider], ..OrtLibraries::new(library()) }
 }

@@ -2,9 +2,9 @@
 #![expect(unsafe_code, reason = "a foreign library can be reached in no other way")]
 
 use super::{
-    super::{model_bytes::ModelBytes, port::Port},
-    Environment, Functions, Handle, Owned, RANK_MAX, RankedTensorType, Status, answered, check, told,
+    super::port::Port, Environment, Functions, Handle, Owned, RANK_MAX, RankedTensorType, Status, answered, check, told,
 };
+use crate::model_bytes::ModelBytes;
 use std::{
     ffi::{CStr, c_int},
     ptr,

@@ -15,14 +15,14 @@ const ALIGNMENT: usize = 64;
 /// The bytes, which neither move nor change while a library reads them. A mapped file would: it can be cut short under us,
 /// and that ends the process.
 #[derive(Debug)]
-pub(super) struct ModelBytes {
+pub(crate) struct ModelBytes {
     buffer: Vec<u8>,
     start: usize,
 }
 
 impl ModelBytes {
     /// Reads the whole file; refuses one that is too large before it takes any memory for it.
-    pub(super) fn read(path: &Path) -> Result<Self, String> {
+    pub(crate) fn read(path: &Path) -> Result<Self, String> {
         let words = |error: io::Error| error.kind().to_string();
         let mut file = File::open(path).map_err(words)?;
         let metadata = file.metadata().map_err(words)?;
@@ -41,7 +41,7 @@ impl ModelBytes {
     }
 
     /// The file's content.
-    pub(super) fn as_slice(&self) -> &[u8] {
+    pub(crate) fn as_slice(&self) -> &[u8] {
         &self.buffer[self.start..]
     }
 }
