@@ -3,8 +3,9 @@
 
 use crate::{AnalyseError, decode::Pixels};
 use fast_image_resize::{
-    FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer,
-    images::{Image, ImageRef},
+    FilterType, ResizeAlg, ResizeOptions, Resizer,
+    images::{TypedImage, TypedImageRef},
+    pixels::U8x3,
 };
 
 /// `pixels` without `margins` (fractions of its width and height, left out on either side) as a picture of `size`.
@@ -24,10 +25,14 @@ pub(crate) fn resize(
         inner_width,
         inner_height,
     );
-    // Neither can fail: `Pixels` holds as many bytes as it says, and what is cut out lies inside.
-    let from = ImageRef::new(pixels.width, pixels.height, &pixels.rgb, PixelType::U8x3);
+    // None of these can fail: `Pixels` holds as many bytes as it says, and what is cut out lies inside. Typed, since asking for any
+    // kind of pixel brings the code of all of them with it: half a megabyte of the library.
+    let from = TypedImageRef::<U8x3>::from_buffer(pixels.width, pixels.height, &pixels.rgb);
     let from = from.map_err(|_| AnalyseError::damaged())?;
-    let mut into = Image::new(width, height, PixelType::U8x3);
-    resizer.resize(&from, &mut into, &options).map_err(|_| AnalyseError::damaged())?;
-    Ok(Pixels { width, height, rgb: into.into_vec() })
+    let mut rgb = vec![0; width as usize * height as usize * 3];
+    let into = TypedImage::<U8x3>::from_buffer(width, height, &mut rgb);
+    let mut into = into.map_err(|_| AnalyseError::damaged())?;
+    resizer.resize_typed(&from, &mut into, &options).map_err(|_| AnalyseError::damaged())?;
+    drop(into);
+    Ok(Pixels { width, height, rgb })
 }
