@@ -5,7 +5,8 @@
 //! a pool of its own: they share the libraries and nothing else. Refuses to know what a model is for.
 //!
 //! A session that failed is not kept, and neither is one whose file has changed since. What waits here holds the tensors of its
-//! last run: an app that locks trims.
+//! last run: an app that locks trims. Only the processor's sessions wait: a driver's are given back where whoever loaded them
+//! watches over it, since that too can bring the process down.
 
 use crate::cores;
 use snaptrak_domain::engine::{Accelerator, Engine, EngineError, LoadOptions, ModelFile, Placement, Session, Tensor};
@@ -68,7 +69,6 @@ struct Key {
     /// Of the file: another file under the same name is another model.
     bytes: u64,
     modified: Option<SystemTime>,
-    accelerator: Accelerator,
     threads: usize,
 }
 
@@ -161,12 +161,14 @@ impl Engine for Pooled {
         }
         let threads = options.threads.min(shared.fast_cores.unwrap_or(usize::MAX)).max(1);
         let options = LoadOptions { threads, ..options };
+        if options.accelerator != Accelerator::Cpu {
+            return self.engine.load(model, options);
+        }
         let key = Key {
             engine: (self.engine.id(), self.engine.version()),
             path: model.path.clone(),
             bytes: metadata.len(),
             modified: metadata.modified().ok(),
-            accelerator: options.accelerator,
             threads,
         };
         let (waiting, trims) = shared.with(|waiting| {
@@ -217,7 +219,7 @@ impl Session for Lent {
     }
 
     fn accelerator_ran(&self) -> Accelerator {
-        self.session.as_ref().map_or(self.key.accelerator, |session| session.accelerator_ran())
+        self.session.as_ref().map_or(Accelerator::Cpu, |session| session.accelerator_ran())
     }
 
     fn placement(&self) -> Placement {

@@ -113,6 +113,19 @@ fn a_session_that_was_given_back_is_the_next_ones() {
     assert_eq!(ground.counts().0, 4, "another accelerator, and another number of threads, are others");
 }
 
+/// Giving one back can bring the process down, which only its user watches over.
+#[test]
+fn an_accelerators_session_goes_when_its_user_lets_go_of_it() {
+    let ground = Ground::new(PoolOptions::default());
+    let file = ground.file("a", 10);
+    for (times, accelerator) in (1..).zip([Accelerator::Gpu, Accelerator::Npu, Accelerator::Gpu]) {
+        let session = ground.engine.load(&file, LoadOptions { accelerator, ..OPTIONS }).unwrap();
+        assert_eq!(ground.counts(), (times, 1));
+        drop(session);
+        assert_eq!(ground.counts(), (times, 0));
+    }
+}
+
 #[test]
 fn trimming_lets_go_of_what_waits_and_of_what_is_in_use_once_it_is_done() {
     let ground = Ground::new(PoolOptions::default());
