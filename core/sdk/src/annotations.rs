@@ -15,14 +15,16 @@ impl SnapTrak {
     /// They stay on this device: no server is told of them yet.
     pub fn set_annotations(&self, id: CaptureId, fields: Vec<(FieldName, Option<String>)>) -> Result<(), Error> {
         let refused = |message| Error::new(ErrorCode::InvalidArgument, message);
-        self.inner.store.annotate(id, fields).map_err(|error| match error {
-            StoreError::Refused { code: "too_large" } => {
-                refused(format!("a field's value has {FIELD_VALUE_BYTES_MAX} bytes at most; a longer text is a note"))
+        self.inner.store.annotate(id, fields).map_err(|error| {
+            if matches!(error, StoreError::Refused { code: "too_large" }) {
+                return refused(format!(
+                    "a field's value has {FIELD_VALUE_BYTES_MAX} bytes at most; a longer text is a note"
+                ));
             }
-            StoreError::Refused { code: "too_many_fields" } => {
-                refused(format!("a capture has {FIELDS_MAX} fields at most, removed ones counted"))
+            if matches!(error, StoreError::Refused { code: "too_many_fields" }) {
+                return refused(format!("a capture has {FIELDS_MAX} fields at most, removed ones counted"));
             }
-            error => error.into(),
+            error.into()
         })
     }
 }
