@@ -8,7 +8,7 @@ mod common;
 
 use common::{CPU, built, litert_library, manifest, model_for, models, wave};
 use snaptrak_domain::{
-    BootId, Clock, Conditions, ExitReason, LastExit, MonotonicMs, UnixMs, WallTime,
+    Conditions, ExitReason, LastExit,
     engine::{Accelerator, Engine, EngineError, LoadOptions, ModelFile, Session, Tensor},
     verdict::VerdictCode,
 };
@@ -17,6 +17,7 @@ use snaptrak_inference::{
     registry::{InUse, Source},
     selection::Patience,
 };
+use snaptrak_testkit::FakeClock;
 use std::{
     os::unix::process::ExitStatusExt as _,
     path::{Path, PathBuf},
@@ -36,24 +37,6 @@ const CRASHES_WHEN_LOADED: &str = "__attribute__((constructor)) static void cras
 /// What crashes at the run that its argument names.
 const CRASHES_WHEN_RUN: &str = "void run(int number) { if (number >= 12) *(volatile int *)0 = 1; }\n";
 
-/// Always the same day, so that nothing is tried again for its age.
-struct OneDay;
-
-impl Clock for OneDay {
-    fn wall(&self) -> WallTime {
-        WallTime { unix_ms: UnixMs(1_795_000_000_000), offset_minutes: 0, zone: None }
-    }
-
-    fn monotonic(&self) -> MonotonicMs {
-        // Processes with the same number differ in when they started; these differ in their numbers.
-        MonotonicMs(1)
-    }
-
-    fn boot_id(&self) -> BootId {
-        BootId("boot".into())
-    }
-}
-
 fn selection(folder: &Path) -> Arc<Selection> {
     let reason = match std::env::var(TOLD).as_deref() {
         Ok("crash") => ExitReason::NativeCrash,
@@ -66,7 +49,8 @@ fn selection(folder: &Path) -> Arc<Selection> {
         last_exit: LastExit { reason, process_id: None },
         gpu_in_background: true,
         patience: Patience::default(),
-        clock: Arc::new(OneDay),
+        // Always the same moment, so that nothing is tried again for its age; processes differ in their numbers.
+        clock: Arc::new(FakeClock::new()),
         // Each look is later by less than the one before, so that the processor, which is measured first, seems slower.
         stopwatch: Arc::new(move || (1.0 + ticks.fetch_add(1, std::sync::atomic::Ordering::SeqCst) as f64).ln()),
     }))

@@ -9,7 +9,7 @@ use common::{
     CPU, device, in_child, largest_difference, litert_library, manifest, model_for, swiftshader, wave, with_npu,
 };
 use snaptrak_domain::{
-    BootId, Clock, Conditions, LastExit, MonotonicMs, UnixMs, WallTime,
+    Conditions, LastExit,
     engine::{Accelerator, Engine, EngineError, LoadOptions, Placement},
     verdict::{Verdict, VerdictCode},
 };
@@ -18,6 +18,7 @@ use snaptrak_inference::{
     registry::{InUse, Source},
     selection::Patience,
 };
+use snaptrak_testkit::FakeClock;
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 /// On a processor that can, these libraries compute with 16 bits, whatever the model's compiler was told: what runs the
@@ -74,22 +75,6 @@ fn a_library_without_its_device_is_a_typed_error_and_the_processor_still_runs() 
     });
 }
 
-struct OneDay;
-
-impl Clock for OneDay {
-    fn wall(&self) -> WallTime {
-        WallTime { unix_ms: UnixMs(1_795_000_000_000), offset_minutes: 0, zone: None }
-    }
-
-    fn monotonic(&self) -> MonotonicMs {
-        MonotonicMs(1)
-    }
-
-    fn boot_id(&self) -> BootId {
-        BootId("boot".into())
-    }
-}
-
 /// The face model where a selection puts it, and what it says of the accelerator. The answers are the processor's.
 fn selected(engine: TfliteEngine, accelerator: Accelerator) -> Verdict {
     let folder = tempfile::tempdir().unwrap();
@@ -103,7 +88,7 @@ fn selected(engine: TfliteEngine, accelerator: Accelerator) -> Verdict {
         last_exit: LastExit::default(),
         gpu_in_background: true,
         patience,
-        clock: Arc::new(OneDay),
+        clock: Arc::new(FakeClock::new()),
         stopwatch: Arc::new(move || started.elapsed().as_secs_f64() * 1e3),
     }));
     let engine: Arc<dyn Engine> = Arc::new(engine);

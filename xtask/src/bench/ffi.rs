@@ -24,6 +24,9 @@ const SHARE_MAX: f64 = 5.0;
 /// Calls that do as little as the bare one must cost no more than one and a half of it.
 const TARGET: f64 = 0.67;
 
+/// With which the rows' names begin.
+const LANGUAGES: [&str; 2] = ["Kotlin", "Swift"];
+
 /// The beginnings of their names.
 const WITH_TARGET: [&str; 4] = ["call", "handle", "suspend call", "async call"];
 
@@ -70,16 +73,15 @@ struct Answer {
 /// Measures both languages, Swift where its tool-chain can be had; only rows whose name contains `only`, all of which begin with
 /// the language.
 pub(super) fn run(json: Option<&Path>, only: &str, cache: &Cache) -> Result<()> {
-    let is_asked = |language: &str| only.split(':').next().is_none_or(|wanted| language.contains(wanted));
     let mut answer = Answer { rows: Vec::new(), not_run: Vec::new(), machine: machine() };
     build(&["--workspace", "--all-targets"])?;
     build(&["--release", "--package", "snaptrak-probe"])?;
-    if is_asked("Kotlin") {
+    if may_be_asked(only, "Kotlin") {
         terminal::progress(&format!("measuring Kotlin: {CALLS} calls of each kind, ten minutes or more"));
         answer.take(&measured_kotlin(cache)?, only);
     }
     match swift::obstacle() {
-        _ if !is_asked("Swift") => {}
+        _ if !may_be_asked(only, "Swift") => {}
         Some(why) => answer.not_run.push(NotRun { name: "Swift", why }),
         None => {
             swift::prepare(cache)?;
@@ -95,6 +97,11 @@ pub(super) fn run(json: Option<&Path>, only: &str, cache: &Cache) -> Result<()> 
     let text =
         serde_json::to_string_pretty(&answer).map_err(|source| Error::Description { path: file.to_owned(), source })?;
     std::fs::write(file, text + "\n").at(file)
+}
+
+/// Whether rows of the language may be among those whose name contains `only`.
+fn may_be_asked(only: &str, language: &str) -> bool {
+    LANGUAGES.into_iter().all(|other| other == language || !only.contains(other))
 }
 
 fn measured_kotlin(cache: &Cache) -> Result<String> {
@@ -219,6 +226,18 @@ mod tests {
         assert_eq!(rows.len(), 1);
         assert_eq!((rows[0].ours, rows[0].ratio_median, rows[0].ratio_min), (0.02, 0.5, 0.25));
         assert_eq!(rows[0].target, Some(TARGET));
+    }
+
+    #[test]
+    fn only_what_names_the_other_language_leaves_one_out() {
+        for (only, asked) in [
+            ("", [true, true]),
+            ("suspend call", [true, true]),
+            ("Swift", [false, true]),
+            ("Kotlin: call", [true, false]),
+        ] {
+            assert_eq!(LANGUAGES.map(|language| may_be_asked(only, language)), asked, "{only:?}");
+        }
     }
 
     #[test]

@@ -193,7 +193,12 @@ fn annotations_are_written_shown_and_removed() {
         all.iter().map(|one| (one["field"].clone(), one["value"].clone())).collect::<Vec<_>>()
     };
     assert_eq!((exit, values(&said)), (0, vec![(json!("room"), json!("12")), (json!("state"), json!("a=b c"))]));
-    assert!(said["annotations"][0]["written_ms"].as_i64().unwrap() > 0);
+    let shown = place.json(["show", &id]).1;
+    let created_ms = shown["metadata"]["created"]["unix_ms"].as_i64().unwrap();
+    for one in said["annotations"].as_array().unwrap() {
+        assert!(one["written_ms"].as_i64().unwrap() >= created_ms, "{one}");
+        assert_eq!(one["device"], shown["metadata"]["device_id"]);
+    }
     let (_, left) = place.json(["annotations", &id, "--remove", "state"]);
     assert_eq!(values(&left), [(json!("room"), json!("12"))]);
     assert_eq!(place.json(["show", &id]).1["annotations"], left["annotations"]);
