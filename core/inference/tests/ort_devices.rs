@@ -109,7 +109,9 @@ fn what_a_gpu_does_not_take_is_refused_and_not_left_to_the_processor() {
 fn an_npu_answers_as_the_processor_does_or_is_not_there() {
     in_child("an_npu_answers_as_the_processor_does_or_is_not_there", &[], || {
         let engine = OrtEngine::open_with(&with_openvino()).unwrap();
-        let is_intel = std::fs::read_to_string("/proc/cpuinfo").unwrap().contains("GenuineIntel");
+        // As the provider asks: an emulator answers for the processor that it plays.
+        let maker = std::arch::x86_64::__cpuid(0);
+        let is_intel = [maker.ebx, maker.edx, maker.ecx].map(u32::to_le_bytes).concat() == b"GenuineIntel";
         assert_eq!(engine.accelerators().contains(&Accelerator::Npu), is_intel);
         for model in &manifest().models {
             let (model, file) = model_for(&engine, model);

@@ -82,10 +82,13 @@ fn a_sign_in_that_nobody_waits_for_is_broken_off_and_the_next_call_has_its_turn(
         let signing_in = scope.spawn(|| code(instance.sign_in_until(sign_in(origin.clone()), &second)));
         first.cancel();
         let signing_up = signing_up.join().unwrap();
-        // The second has its turn now, which the server sees.
-        server.accept().unwrap().0.read_exact(&mut [0]).unwrap();
+        // The second has its turn now, which the server sees. It holds the line, or the second would hear that it hung up.
+        let (mut held, _) = server.accept().unwrap();
+        held.read_exact(&mut [0]).unwrap();
         second.cancel();
-        [signing_up, signing_in.join().unwrap()]
+        let answers = [signing_up, signing_in.join().unwrap()];
+        drop((connection, held));
+        answers
     });
     assert_eq!(answers, [ErrorCode::Cancelled; 2]);
     instance.close().unwrap();

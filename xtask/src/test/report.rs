@@ -17,6 +17,7 @@ pub(super) struct Group {
     passed: u64,
     failed: u64,
     skipped: Vec<Skipped>,
+    failures: Vec<String>,
     seconds: f64,
 }
 
@@ -48,6 +49,7 @@ impl Group {
             passed: counts.passed + u64::from(succeeded && nothing_counted),
             failed: counts.failed.max(u64::from(!succeeded)),
             skipped,
+            failures: counts.failures,
             seconds: took.as_secs_f64(),
         }
     }
@@ -68,7 +70,14 @@ impl Report {
 
     pub(super) fn skip(&mut self, name: &str, reason: &str) {
         let skipped = vec![Skipped { name: name.to_owned(), reason: reason.to_owned() }];
-        self.groups.push(Group { name: name.to_owned(), passed: 0, failed: 0, skipped, seconds: 0.0 });
+        self.groups.push(Group {
+            name: name.to_owned(),
+            passed: 0,
+            failed: 0,
+            skipped,
+            failures: Vec::new(),
+            seconds: 0.0,
+        });
     }
 
     pub(super) fn write(&self, file: &Path) -> Result<()> {
@@ -89,6 +98,9 @@ impl Report {
             for skipped in &group.skipped {
                 terminal::result(&format!("    skipped {}: {}", skipped.name, skipped.reason));
             }
+            for failure in &group.failures {
+                terminal::result(&format!("    failed {}", failure.replace('\n', "\n    ")));
+            }
         }
         let passed: u64 = self.groups.iter().map(|group| group.passed).sum();
         let failed: u64 = self.groups.iter().map(|group| group.failed).sum();
@@ -99,7 +111,7 @@ impl Report {
         }
         Err(Error::Missing {
             what: format!("{failed} checks failed"),
-            next: "read the groups above that say FAILED".to_owned(),
+            next: "read what failed in the groups above".to_owned(),
         })
     }
 }

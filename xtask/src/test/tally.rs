@@ -15,7 +15,15 @@ pub(super) struct Counts {
     pub(super) ignored: u64,
     /// What a program says that it did not run, and why.
     pub(super) skipped: Vec<(String, String)>,
+    /// Each test that failed, with what it said first, as far as its runner tells: a machine that keeps only the end of a run's
+    /// output keeps this.
+    pub(super) failures: Vec<String>,
+    /// How many lines of the last failure's own words are still wanted.
+    said: usize,
 }
+
+/// How much of a failed test's own words is told again.
+const SAID_LINES: usize = 6;
 
 /// Runs to the end; whether it succeeded, and what it counted.
 pub(super) fn run(command: &mut Command) -> Result<(bool, Counts)> {
@@ -45,11 +53,13 @@ impl Counts {
         self.failed += other.failed;
         self.ignored += other.ignored;
         self.skipped.extend(other.skipped);
+        self.failures.extend(other.failures);
         self
     }
 
     /// Adds a line of the form `test result: ok. 3 passed; 0 failed; 1 ignored; ...`, `skipped NAME: WHY`, or another runner's.
     fn add(&mut self, line: &str) {
+        self.add_failure(line);
         self.add_surefire(line);
         self.add_xctest(line);
         if let Some((name, why)) = line.strip_prefix("skipped ").and_then(|rest| rest.split_once(": ")) {
@@ -71,6 +81,33 @@ impl Counts {
 }
 
 impl Counts {
+    /// `---- NAME stdout ----` stands before what a Rust test said, `<<< FAILURE!` behind one of Surefire's, and XCTest says
+    /// `FILE:LINE: error: CLASS.NAME : WHY`.
+    fn add_failure(&mut self, line: &str) {
+        let line = line.trim();
+        if let Some(name) = line.strip_prefix("---- ").and_then(|rest| rest.strip_suffix(" stdout ----")) {
+            self.failures.push(name.to_owned());
+            self.said = SAID_LINES;
+        } else if line.ends_with("<<< FAILURE!") || line.ends_with("<<< ERROR!") {
+            // A class's closing line repeats its tests.
+            if !line.contains("Tests run:") {
+                self.failures.push(line.trim_start_matches("[ERROR] ").to_owned());
+                self.said = 1;
+            }
+        } else if line.contains(": error: ") && line.contains("Tests.") {
+            self.failures.push(line.to_owned());
+            self.said = 0;
+        } else if line == "stack backtrace:" {
+            self.said = 0;
+        } else if self.said > 0 && !line.is_empty() {
+            self.said -= 1;
+            if let Some(last) = self.failures.last_mut() {
+                last.push_str("\n    ");
+                last.push_str(line);
+            }
+        }
+    }
+
     /// `Tests run: 4, Failures: 0, Errors: 0, Skipped: 1` closes a run; with the name of a class behind it, it closes that class.
     fn add_surefire(&mut self, line: &str) {
         let line = line.trim_start_matches(|first: char| first != 'T');
@@ -117,7 +154,7 @@ mod tests {
         counts.add("9 passed");
         counts.add("skipped power_cuts: this machine mounts nothing");
         let skipped = vec![("power_cuts".to_owned(), "this machine mounts nothing".to_owned())];
-        assert_eq!(counts, Counts { passed: 17, failed: 2, ignored: 1, skipped });
+        assert_eq!(counts, Counts { passed: 17, failed: 2, ignored: 1, skipped, ..Counts::default() });
     }
 
     #[test]
@@ -131,6 +168,34 @@ mod tests {
         xctest.add("\t Executed 2 tests, with 0 failures (0 unexpected) in 0.1 (0.1) seconds");
         xctest.add("\t Executed 7 tests, with 1 test skipped and 2 failures (0 unexpected) in 0.4 (0.4) seconds");
         assert_eq!((xctest.passed, xctest.failed, xctest.ignored), (4, 2, 1));
+    }
+
+    #[test]
+    fn tests_that_failed_are_kept_with_their_first_words() {
+        let mut counts = Counts::default();
+        let said = [
+            "---- store::a_picture_is_kept stdout ----",
+            "",
+            "thread 'store::a_picture_is_kept' (7) panicked at core/store/src/a.rs:90:5:",
+            "left is not right",
+            "stack backtrace:",
+            "   0: __rustc::rust_begin_unwind",
+            "[ERROR] com.snaptrak.JourneyTest.told -- Time elapsed: 0.2 s <<< FAILURE!",
+            "org.opentest4j.AssertionFailedError: expected: <1> but was: <2>",
+            "\tat com.snaptrak.JourneyTest.told(JourneyTest.kt:4)",
+            "[ERROR] Tests run: 3, Failures: 1, Errors: 0, Skipped: 0, Time elapsed: 1 s <<< FAILURE!",
+            "/a/JourneyTests.swift:12: error: JourneyTests.testTold : XCTAssertEqual failed",
+        ];
+        said.iter().for_each(|line| counts.add(line));
+        let place = "thread 'store::a_picture_is_kept' (7) panicked at core/store/src/a.rs:90:5:";
+        let wanted = [
+            format!("store::a_picture_is_kept\n    {place}\n    left is not right"),
+            "com.snaptrak.JourneyTest.told -- Time elapsed: 0.2 s <<< FAILURE!\n    org.opentest4j.AssertionFailedError: \
+             expected: <1> but was: <2>"
+                .to_owned(),
+            "/a/JourneyTests.swift:12: error: JourneyTests.testTold : XCTAssertEqual failed".to_owned(),
+        ];
+        assert_eq!(counts.failures, wanted);
     }
 
     #[test]
