@@ -23,6 +23,14 @@ struct Need {
     is_present: fn() -> bool,
 }
 
+/// What plays a processor of another maker.
+const EMULATOR: [Need; 1] = [Need {
+    name: "QEMU's user-mode emulation",
+    debian_package: "qemu-user",
+    reason: "plays an Intel processor, on which alone OpenVINO's provider for ONNX Runtime has a device",
+    is_present: || is_program("qemu-x86_64"),
+}];
+
 /// What Kotlin's tests need.
 const KOTLIN: [Need; 2] = [
     Need {
@@ -90,6 +98,11 @@ const NEEDS: [Need; 7] = [
 /// Makes sure that everything is there, or says what is not and how to get it.
 pub(crate) fn ensure() -> Result<()> {
     ensure_all(&NEEDS)
+}
+
+/// The same for paths that run on an emulated processor.
+pub(crate) fn ensure_emulator() -> Result<()> {
+    ensure_all(&EMULATOR)
 }
 
 /// The same for Kotlin's tests.

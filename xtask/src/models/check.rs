@@ -24,6 +24,8 @@ struct Path {
     only: Option<&'static str>,
     /// Whether it may be refused: what stands in is not to be had on every machine.
     may_lack: bool,
+    /// The processor that is played for it where this one has another maker.
+    on_intel: Option<&'static str>,
     /// What the process finds in its environment: names with folders of the cache or with words.
     environment: &'static [(&'static str, Value)],
 }
@@ -40,14 +42,31 @@ const NOT_RUN: [(&str, &str); 1] = [(
 )];
 
 const PATHS: [Path; 7] = [
-    Path { library: "ort", accelerator: "cpu", emulated_by: None, only: None, may_lack: false, environment: &[] },
-    Path { library: "litert", accelerator: "cpu", emulated_by: None, only: None, may_lack: false, environment: &[] },
+    Path {
+        library: "ort",
+        accelerator: "cpu",
+        emulated_by: None,
+        only: None,
+        may_lack: false,
+        on_intel: None,
+        environment: &[],
+    },
+    Path {
+        library: "litert",
+        accelerator: "cpu",
+        emulated_by: None,
+        only: None,
+        may_lack: false,
+        on_intel: None,
+        environment: &[],
+    },
     Path {
         library: "tensorflow-lite",
         accelerator: "cpu",
         emulated_by: None,
         only: None,
         may_lack: false,
+        on_intel: None,
         environment: &[],
     },
     Path {
@@ -56,6 +75,7 @@ const PATHS: [Path; 7] = [
         emulated_by: Some("SwiftShader"),
         only: None,
         may_lack: false,
+        on_intel: None,
         environment: &[
             ("VK_ICD_FILENAMES", Value::Cached("devices/swiftshader/vk_swiftshader_icd.json")),
             ("LD_LIBRARY_PATH", Value::Cached("devices/swiftshader")),
@@ -67,6 +87,7 @@ const PATHS: [Path; 7] = [
         emulated_by: Some("OpenVINO on the processor"),
         only: None,
         may_lack: false,
+        on_intel: None,
         environment: &[
             ("LD_LIBRARY_PATH", Value::Cached("devices/openvino")),
             // Otherwise it computes with 16 bits where the processor can.
@@ -79,6 +100,7 @@ const PATHS: [Path; 7] = [
         emulated_by: Some("SwiftShader"),
         only: Some("blazeface_back"),
         may_lack: false,
+        on_intel: None,
         environment: &[
             ("VK_ICD_FILENAMES", Value::Cached("devices/swiftshader/vk_swiftshader_icd.json")),
             ("LD_LIBRARY_PATH", Value::Cached("devices/swiftshader")),
@@ -92,9 +114,30 @@ const PATHS: [Path; 7] = [
         emulated_by: Some("OpenVINO on the processor"),
         only: None,
         may_lack: true,
+        on_intel: Some("Skylake-Client"),
         environment: &[("ONEDNN_MAX_CPU_ISA", Value::Word("AVX2"))],
     },
 ];
+
+impl Path {
+    /// The program on the processor that it needs, and what that is called in the table.
+    fn on_its_processor(&self, program: &std::path::Path) -> (Command, String) {
+        let device = self.emulated_by.map_or_else(|| "this processor".to_owned(), |by| format!("emulated: {by}"));
+        let Some((played, emulator)) = self.on_intel.filter(|_| !is_intel()).zip(process::find(EMULATOR)) else {
+            return (Command::new(program), device);
+        };
+        let mut command = Command::new(emulator);
+        command.args(["-cpu", played]).arg(program);
+        (command, format!("{device}, an Intel one that QEMU plays"))
+    }
+}
+
+/// Plays a processor of another maker.
+const EMULATOR: &str = "qemu-x86_64";
+
+fn is_intel() -> bool {
+    std::fs::read_to_string("/proc/cpuinfo").is_ok_and(|text| text.contains("GenuineIntel"))
+}
 
 /// What the example says of one model.
 #[derive(Deserialize)]
@@ -133,7 +176,7 @@ pub(super) fn run(cache: &Cache) -> Result<()> {
             terminal::progress(&format!("not run: {} on {device}: {why}", path.library));
             continue;
         }
-        let mut check = Command::new(&program);
+        let (mut check, device) = path.on_its_processor(&program);
         check.args([path.library, path.accelerator]).args(path.only).env("SNAPTRAK_CACHE", cache.path(""));
         for (name, value) in path.environment {
             match value {
@@ -144,7 +187,7 @@ pub(super) fn run(cache: &Cache) -> Result<()> {
         for line in process::run(&mut check)?.lines().filter(|line| line.starts_with('{')) {
             let row =
                 serde_json::from_str(line).map_err(|source| Error::Description { path: program.clone(), source })?;
-            terminal::result(&in_words(path, &row));
+            terminal::result(&in_words(path, &device, &row));
             wrong.extend(what_is_wrong(path, &row));
         }
     }
@@ -168,9 +211,8 @@ fn build() -> Result<PathBuf> {
     Ok(crate::packages::built().join("examples/check_models"))
 }
 
-fn in_words(path: &Path, row: &Row) -> String {
+fn in_words(path: &Path, device: &str, row: &Row) -> String {
     let asked = path.accelerator;
-    let device = path.emulated_by.map_or_else(|| "this processor".to_owned(), |by| format!("emulated: {by}"));
     match row {
         Row::Ran { model, engine, ran, placed, difference, load_ms, run_ms, .. } => format!(
             "| {model} | {engine} | {asked} | {ran} | {placed} | {difference:.1e} | {load_ms:.0} | {run_ms:.1} | {device} |"
@@ -219,6 +261,7 @@ mod tests {
         assert!(what_is_wrong(gpu, &refused).is_some());
         let lacking = PATHS.iter().find(|path| path.may_lack).unwrap();
         assert_eq!(what_is_wrong(lacking, &refused), None);
-        assert!(in_words(gpu, &row("gpu", 0.0)).contains("emulated: SwiftShader"));
+        let (_, device) = gpu.on_its_processor(std::path::Path::new("program"));
+        assert!(in_words(gpu, &device, &row("gpu", 0.0)).contains("emulated: SwiftShader"));
     }
 }

@@ -33,6 +33,12 @@ pub(crate) fn ensure(cache: &Cache) -> Result<()> {
     if let Some(what) = obstacle() {
         return Err(Error::Missing { what, next: "run the tests of devices on such a machine".to_owned() });
     }
+    if let Err(error) = prerequisites::ensure_emulator() {
+        terminal::failure(&error);
+        terminal::progress(
+            "not run without it, on a processor that is not Intel's: ONNX Runtime with OpenVINO's provider",
+        );
+    }
     let _filling = cache.filling()?;
     super::ensure_runtimes(LIST, FOLDER, cache, &mut Packages::new(cache)?)?;
     ensure_swiftshader(cache)

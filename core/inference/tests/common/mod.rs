@@ -137,10 +137,28 @@ pub fn device(name: &str) -> PathBuf {
 
 /// Runs `work` in a child of this name with the environment.
 pub fn in_child(name: &str, environment: &[(&str, PathBuf)], work: impl FnOnce()) {
+    in_child_of(Command::new(std::env::current_exe().unwrap()), name, environment, work);
+}
+
+/// The same on a processor that QEMU plays, which answers for itself when it is asked who made it.
+pub fn in_child_on(processor: &str, name: &str, environment: &[(&str, PathBuf)], work: impl FnOnce()) {
+    let mut child = Command::new(EMULATOR);
+    child.args(["-cpu", processor]).arg(std::env::current_exe().unwrap());
+    in_child_of(child, name, environment, work);
+}
+
+/// Runs programs for this architecture on a processor that it plays (Debian: `qemu-user`).
+const EMULATOR: &str = "qemu-x86_64";
+
+/// Whether this machine has it: `cargo xtask test` brings it where it may.
+pub fn has_emulator() -> bool {
+    Command::new(EMULATOR).arg("--version").output().is_ok_and(|output| output.status.success())
+}
+
+fn in_child_of(mut child: Command, name: &str, environment: &[(&str, PathBuf)], work: impl FnOnce()) {
     if std::env::var_os(CHILD).is_some() {
         return work();
     }
-    let mut child = Command::new(std::env::current_exe().unwrap());
     child.args([name, "--exact", "--nocapture"]).env(CHILD, "1");
     child.env_remove("VK_ICD_FILENAMES").env_remove("VK_DRIVER_FILES").env_remove("LD_LIBRARY_PATH");
     let output = child.envs(environment.iter().map(|(name, value)| (name, value))).output().unwrap();
