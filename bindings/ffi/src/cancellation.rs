@@ -36,6 +36,11 @@ impl Cancellation {
     }
 }
 
+/// What the app breaks a call off with, for work that goes on when nobody waits for its answer any more.
+pub(crate) fn of_the_app(given: Option<Arc<Cancellation>>) -> CancelToken {
+    given.map_or_else(CancelToken::new, |given| given.0.child())
+}
+
 /// The token of one call, which the app's own ends too. Dropped with the call's future before its answer came, it ends the call.
 pub(crate) struct Waiting {
     token: CancelToken,
@@ -44,7 +49,7 @@ pub(crate) struct Waiting {
 
 impl Waiting {
     pub(crate) fn for_call(given: Option<Arc<Cancellation>>) -> Self {
-        Self { token: given.map_or_else(CancelToken::new, |given| given.0.child()), answered: false }
+        Self { token: of_the_app(given), answered: false }
     }
 
     /// Runs `work` on one of the threads, and ends it if nobody waits for its answer.

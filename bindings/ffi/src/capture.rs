@@ -1,7 +1,7 @@
 //! Taking evidence in.
 
-use crate::{AssetState, Kind, SnapTrak, SnapTrakError};
-use std::path::PathBuf;
+use crate::{AssetState, Cancellation, Kind, SnapTrak, SnapTrakError};
+use std::{path::PathBuf, sync::Arc};
 
 /// A place, WGS 84.
 #[derive(Debug, Clone, Copy, PartialEq, uniffi::Record)]
@@ -64,22 +64,36 @@ impl SnapTrak {
     /// Captures a file. When this returns, the bytes are sealed and durable, and a power cut loses nothing. The file itself is
     /// left as it is.
     ///
-    /// Cancelling the call does not take back a capture that has begun.
-    #[uniffi::method(default(options = None))]
-    pub async fn capture_file(&self, path: String, options: Option<CaptureOptions>) -> Result<Captured, SnapTrakError> {
+    /// A capture that has begun goes on when nobody waits for it any more, so that no photo is lost with the screen that took it: a
+    /// cancelled coroutine or task does not take it back. What shall end early, a film of some gigabytes, is given a cancellation:
+    /// while there is still something to read that makes it `cancelled`, and nothing of it is kept; afterwards it is a capture.
+    #[uniffi::method(default(options = None, cancellation = None))]
+    pub async fn capture_file(
+        &self,
+        path: String,
+        options: Option<CaptureOptions>,
+        cancellation: Option<Arc<Cancellation>>,
+    ) -> Result<Captured, SnapTrakError> {
         let options = options.unwrap_or_default().into();
-        self.run(move |core| Ok(core.capture_file(&PathBuf::from(path), options)?.into())).await
+        let path = PathBuf::from(path);
+        self.run_unless(cancellation, move |core, cancel| Ok(core.capture_file_until(&path, options, cancel)?.into()))
+            .await
     }
 
-    /// Captures bytes that are in memory: a camera's JPEG of some megabytes. What is larger is a file or a recording.
-    #[uniffi::method(default(options = None))]
+    /// Captures bytes that are in memory: a camera's JPEG of some megabytes. What is larger is a file or a recording. It is cancelled as
+    /// the capture of a file is.
+    #[uniffi::method(default(options = None, cancellation = None))]
     pub async fn capture_bytes(
         &self,
         bytes: Vec<u8>,
         options: Option<CaptureOptions>,
+        cancellation: Option<Arc<Cancellation>>,
     ) -> Result<Captured, SnapTrakError> {
         let options = options.unwrap_or_default().into();
-        self.run(move |core| Ok(core.capture_reader(&mut bytes.as_slice(), options)?.into())).await
+        self.run_unless(cancellation, move |core, cancel| {
+            Ok(core.capture_reader_until(&mut bytes.as_slice(), options, cancel)?.into())
+        })
+        .await
     }
 
     /// Captures a text that a person wrote.

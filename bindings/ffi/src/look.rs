@@ -1,8 +1,10 @@
 //! Looking at what is there.
 
-use crate::{AssetState, Kind, Location, Rendition, SnapTrak, SnapTrakError, StepState, ids};
-use snaptrak::{ErrorCode, PictureFormat};
-use std::{collections::HashMap, fs::OpenOptions, path::Path};
+use crate::{
+    AssetState, Cancellation, Kind, Location, Rendition, SnapTrak, SnapTrakError, StepState, cancellation::Waiting, ids,
+};
+use snaptrak::{CancelToken, ErrorCode, PictureFormat};
+use std::{collections::HashMap, fs::OpenOptions, path::Path, sync::Arc};
 
 /// Captures of a page when the app does not say how many.
 const PAGE_DEFAULT: u32 = 100;
@@ -258,9 +260,17 @@ impl SnapTrak {
     }
 
     /// Writes the original, byte for byte, into a new file that only its owner may read; a file that is there is refused.
-    pub async fn view(&self, id: String, path: String) -> Result<Viewed, SnapTrakError> {
+    /// Broken off, it leaves no file.
+    #[uniffi::method(default(cancellation = None))]
+    pub async fn view(
+        &self,
+        id: String,
+        path: String,
+        cancellation: Option<Arc<Cancellation>>,
+    ) -> Result<Viewed, SnapTrakError> {
         let id = ids::capture_id(&id)?;
-        self.run(move |core| view(core, id, Path::new(&path))).await
+        let waiting = Waiting::for_call(cancellation);
+        self.run_until(waiting, move |core, cancel| view(core, id, Path::new(&path), cancel)).await
     }
 
     /// Up to `length` bytes of the original from `offset`; fewer only at its end. Segments that are not touched are not opened.
@@ -313,7 +323,12 @@ impl SnapTrak {
     }
 }
 
-fn view(core: &snaptrak::SnapTrak, id: snaptrak::CaptureId, path: &Path) -> Result<Viewed, SnapTrakError> {
+fn view(
+    core: &snaptrak::SnapTrak,
+    id: snaptrak::CaptureId,
+    path: &Path,
+    cancel: &CancelToken,
+) -> Result<Viewed, SnapTrakError> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
@@ -322,7 +337,7 @@ fn view(core: &snaptrak::SnapTrak, id: snaptrak::CaptureId, path: &Path) -> Resu
         let message = format!("the file for the original cannot be made: {}", error.kind());
         SnapTrakError::new(ErrorCode::InvalidArgument, &message)
     })?;
-    let viewed = core.view(id, &mut file);
+    let viewed = core.view_until(id, &mut file, cancel);
     if viewed.is_err() {
         // A part of an original is worth nothing to whoever asked for all of it.
         if let Err(error) = std::fs::remove_file(path) {

@@ -52,17 +52,19 @@ pub struct Forecast {
 #[uniffi::export]
 impl SnapTrak {
     /// Removes the bytes of captures that the server signed for: these ones, or without `captures` every one that may go, oldest
-    /// first, until `to_free_bytes` are free. Works on a full disk.
-    #[uniffi::method(default(captures = None, to_free_bytes = None))]
+    /// first, until `to_free_bytes` are free. Works on a full disk. Broken off, it ends before the next capture; what has gone is gone.
+    #[uniffi::method(default(captures = None, to_free_bytes = None, cancellation = None))]
     pub async fn purge(
         &self,
         captures: Option<Vec<String>>,
         to_free_bytes: Option<u64>,
+        cancellation: Option<Arc<Cancellation>>,
     ) -> Result<PurgeReport, SnapTrakError> {
         let captures = captures.unwrap_or_default();
         let captures = captures.iter().map(|id| ids::capture_id(id)).collect::<Result<_, _>>()?;
         let options = snaptrak::PurgeOptions { captures, to_free_bytes };
-        self.run(move |core| Ok(core.purge(options)?.into())).await
+        let waiting = Waiting::for_call(cancellation);
+        self.run_until(waiting, move |core, cancel| Ok(core.purge_until(options, cancel)?.into())).await
     }
 
     /// Brings a purged original back; its bytes are believed only if they are exactly those that this device sealed.

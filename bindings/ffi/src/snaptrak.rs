@@ -2,7 +2,7 @@
 
 use crate::{
     Config, KeyStore, Signer, SnapTrakError, TokenProvider,
-    cancellation::Waiting,
+    cancellation::{self, Cancellation, Waiting},
     key_store, signer,
     threads::{self, Ended, Threads},
     token_provider,
@@ -118,6 +118,17 @@ impl SnapTrak {
     ) -> Result<T, SnapTrakError> {
         let core = self.core.clone();
         self.threads.run(move || work(&core)).await
+    }
+
+    /// The same for `work` that the app's own token alone breaks off: a photo is not lost because the screen that took it has gone.
+    pub(crate) async fn run_unless<T: Send + 'static>(
+        &self,
+        given: Option<Arc<Cancellation>>,
+        work: impl FnOnce(&snaptrak::SnapTrak, &CancelToken) -> Result<T, SnapTrakError> + Send + 'static,
+    ) -> Result<T, SnapTrakError> {
+        let (core, cancel) = (self.core.clone(), cancellation::of_the_app(given));
+        let token = cancel.clone();
+        self.threads.run_until(&cancel, move || work(&core, &token)).await
     }
 
     /// The same for `work` that can be broken off: by `waiting`'s token, or because nobody waits for the answer any more.

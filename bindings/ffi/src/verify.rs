@@ -1,6 +1,7 @@
 //! Checking the receipts without a network.
 
-use crate::{SnapTrak, SnapTrakError};
+use crate::{Cancellation, SnapTrak, SnapTrakError, cancellation::Waiting};
+use std::sync::Arc;
 
 /// What the receipts say.
 #[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
@@ -32,9 +33,11 @@ pub struct VerifyFailure {
 
 #[uniffi::export]
 impl SnapTrak {
-    /// Checks every receipt offline: the chain, the device's signatures, the server's countersignatures.
-    pub async fn verify(&self) -> Result<VerifyReport, SnapTrakError> {
-        self.run(|core| Ok(core.verify()?.into())).await
+    /// Checks every receipt offline: the chain, the device's signatures, the server's countersignatures. It can be broken off.
+    #[uniffi::method(default(cancellation = None))]
+    pub async fn verify(&self, cancellation: Option<Arc<Cancellation>>) -> Result<VerifyReport, SnapTrakError> {
+        let waiting = Waiting::for_call(cancellation);
+        self.run_until(waiting, |core, cancel| Ok(core.verify_until(cancel)?.into())).await
     }
 }
 

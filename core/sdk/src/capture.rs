@@ -1,11 +1,11 @@
 //! Taking evidence in: options are validated, the path is looked at before it is opened, the store does the rest.
 
 use crate::{Error, ErrorCode, SnapTrak};
-use snaptrak_domain::{Kind, Location, limits};
+use snaptrak_domain::{CancelToken, Kind, Location, limits};
 use snaptrak_store::{CaptureRequest, Captured};
 use std::{
     fs::{File, OpenOptions},
-    io::Read,
+    io::{self, Read},
     path::Path,
 };
 
@@ -63,16 +63,44 @@ impl SnapTrak {
     /// Empty files, folders, named pipes, devices and missing paths are refused; broken pictures and names that are not
     /// Unicode are captured. The file itself is left as it is.
     pub fn capture_file(&self, path: &Path, options: CaptureOptions) -> Result<Captured, Error> {
+        self.capture_file_until(path, options, &CancelToken::new())
+    }
+
+    /// As [`SnapTrak::capture_file`], and ends early when another thread cancels the token, as
+    /// [`SnapTrak::capture_reader_until`] does.
+    pub fn capture_file_until(
+        &self,
+        path: &Path,
+        options: CaptureOptions,
+        cancel: &CancelToken,
+    ) -> Result<Captured, Error> {
         let mut file = open_regular(path)?;
         self.require_room(file.metadata().map_or(0, |metadata| metadata.len()))?;
         let file_name =
             options.file_name.clone().or_else(|| path.file_name().map(|n| n.to_string_lossy().into_owned()));
-        self.capture_reader(&mut file, CaptureOptions { file_name, ..options })
+        self.capture_reader_until(&mut file, CaptureOptions { file_name, ..options }, cancel)
     }
 
     /// Captures what a reader gives until its end, of any length, in memory that does not grow with it.
     pub fn capture_reader(&self, source: &mut dyn Read, options: CaptureOptions) -> Result<Captured, Error> {
-        let captured = self.inner.store.capture(options.validate()?, source)?;
+        self.capture_reader_until(source, options, &CancelToken::new())
+    }
+
+    /// As [`SnapTrak::capture_reader`], and ends early when another thread cancels the token while there is still something to read:
+    /// the answer is `cancelled`, and nothing of it is kept. Once all of it was read it is a capture, whatever the token says: it is
+    /// either answered or gone, never both. Closing the instance does not cancel it.
+    pub fn capture_reader_until(
+        &self,
+        source: &mut dyn Read,
+        options: CaptureOptions,
+        cancel: &CancelToken,
+    ) -> Result<Captured, Error> {
+        let mut source = Breakable { source, cancel, broken_off: false };
+        let captured = self.inner.store.capture(options.validate()?, &mut source);
+        if captured.is_err() && source.broken_off {
+            return Err(Error::new(ErrorCode::Cancelled, "the capture was broken off, and nothing of it is kept"));
+        }
+        let captured = captured?;
         self.keep_quota_after_capture();
         Ok(captured)
     }
@@ -88,6 +116,23 @@ impl SnapTrak {
             return Ok(self.inner.store.capture(request, &mut text.as_bytes())?);
         }
         Ok(self.inner.store.note(request, text)?)
+    }
+}
+
+/// A source that fails once its token is cancelled.
+struct Breakable<'a> {
+    source: &'a mut dyn Read,
+    cancel: &'a CancelToken,
+    broken_off: bool,
+}
+
+impl Read for Breakable<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.cancel.is_cancelled() {
+            self.broken_off = true;
+            return Err(io::Error::other("broken off"));
+        }
+        self.source.read(buffer)
     }
 }
 

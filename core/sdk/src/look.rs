@@ -1,7 +1,7 @@
 //! Looking at what is there: lists, one capture in full, its bytes, its picture with what was found.
 
 use crate::{Error, ErrorCode, SnapTrak};
-use snaptrak_domain::{AssetState, CaptureId, Rendition, Sha256Digest, queue_store::QueueStore};
+use snaptrak_domain::{AssetState, CancelToken, CaptureId, Rendition, Sha256Digest, queue_store::QueueStore};
 use snaptrak_store::{CaptureDetail, Cursor, Page, StoreStatus, Why};
 use snaptrak_vision::annotate::{ANNOTATED_PIXELS_MAX, annotate};
 use std::{io::Write, ops::Range};
@@ -31,6 +31,12 @@ impl SnapTrak {
 
     /// Writes the original, byte for byte, and answers its digest, which was compared with the one taken at capture.
     pub fn view(&self, id: CaptureId, out: &mut dyn Write) -> Result<Sha256Digest, Error> {
+        self.view_until(id, out, &CancelToken::new())
+    }
+
+    /// As [`SnapTrak::view`], and ends within a mebibyte when another thread cancels the token; what was written by then is not proven.
+    pub fn view_until(&self, id: CaptureId, out: &mut dyn Write, cancel: &CancelToken) -> Result<Sha256Digest, Error> {
+        let call = self.inner.calls.begin(cancel)?;
         let asset_id = self.inner.store.asset_of(id, Rendition::Original)?;
         let expected = self.inner.store.expected_receipt(asset_id)?.sha256;
         let mut reader = self.inner.store.reader(asset_id)?;
@@ -39,6 +45,7 @@ impl SnapTrak {
         let mut digest = ring::digest::Context::new(&ring::digest::SHA256);
         let mut offset = 0;
         while offset < reader.bytes() {
+            call.go_on()?;
             let count = reader.read_at(offset, &mut buffer).map_err(|error| Error::from_reason(&error.reason))?;
             if count == 0 {
                 return Err(Error::new(ErrorCode::Damaged, "the sealed bytes end too early"));

@@ -1,7 +1,7 @@
 //! Making room: bytes that the server signed for go from this device, and what is pinned stays.
 
 use crate::{Error, SnapTrak};
-use snaptrak_domain::CaptureId;
+use snaptrak_domain::{CancelToken, CaptureId};
 use snaptrak_store::PurgeRequest;
 
 pub use snaptrak_store::{KeptCapture, PurgeReport};
@@ -23,9 +23,16 @@ impl SnapTrak {
     /// made first. That, and captures whose receipt is not in their envelope yet, may need the viewing key: call
     /// [`SnapTrak::unlock`] before. Works on a disk that is full to the last byte.
     pub fn purge(&self, options: PurgeOptions) -> Result<PurgeReport, Error> {
+        self.purge_until(options, &CancelToken::new())
+    }
+
+    /// As [`SnapTrak::purge`], and ends before the next capture when another thread cancels the token: what has gone by then is gone,
+    /// and [`SnapTrak::list`] says of each where it is.
+    pub fn purge_until(&self, options: PurgeOptions, cancel: &CancelToken) -> Result<PurgeReport, Error> {
         let PurgeOptions { captures, to_free_bytes } = options;
         let request = PurgeRequest { captures, to_free_bytes };
-        Ok(self.inner.store.purge(&request, &|id| self.keep_seen_small(id))?)
+        let call = self.inner.calls.begin(cancel)?;
+        Ok(self.inner.store.purge_until(&request, &|id| self.keep_seen_small(id), call.token())?)
     }
 
     /// Keeps the bytes of a capture on this device, whatever the quota says. Twice is no error.

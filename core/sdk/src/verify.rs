@@ -1,7 +1,7 @@
 //! Checking the receipts without a network: the chain, the device's signatures, the server's countersignatures.
 
 use crate::{Error, SnapTrak};
-use snaptrak_domain::AssetId;
+use snaptrak_domain::{AssetId, CancelToken};
 use snaptrak_seal::{
     ChainLink, ReceiptClaims, TrustBody, UntrustedCountersignature, UntrustedReceipt, check_chain, sha256,
 };
@@ -44,6 +44,12 @@ impl SnapTrak {
     /// Checks every receipt offline, after asking the signer for those that wait for it. What is not yet signed or countersigned is
     /// counted, not a failure.
     pub fn verify(&self) -> Result<VerifyReport, Error> {
+        self.verify_until(&CancelToken::new())
+    }
+
+    /// As [`SnapTrak::verify`], and ends before the next 500 receipts when another thread cancels the token.
+    pub fn verify_until(&self, cancel: &CancelToken) -> Result<VerifyReport, Error> {
+        let call = self.inner.calls.begin(cancel)?;
         let store = &self.inner.store;
         // Looking needs no room on the disk and no signer.
         if let Err(error) = store.sign_pending() {
@@ -55,6 +61,7 @@ impl SnapTrak {
         let mut links = Vec::new();
         let mut after = 0;
         loop {
+            call.go_on()?;
             let batch = store.receipts(after, BATCH)?;
             let Some(last) = batch.last() else { break };
             after = last.sequence;

@@ -20,7 +20,7 @@ use crate::{Store, StoreError};
 use candidates::Candidate;
 pub(crate) use removal::Remove;
 use snaptrak_domain::{
-    CaptureId, KeptCode, Rendition,
+    CancelToken, CaptureId, KeptCode, Rendition,
     keep::{DropRule, kept_by},
 };
 
@@ -90,18 +90,24 @@ struct Errand<'a> {
     to_free_bytes: Option<u64>,
     assets_max: u64,
     before: BeforePurge<'a>,
+    cancel: Option<&'a CancelToken>,
     purged_assets: u64,
     report: PurgeReport,
 }
 
 impl<'a> Errand<'a> {
     fn new(rule: DropRule, to_free_bytes: Option<u64>, assets_max: u64, before: BeforePurge<'a>) -> Self {
-        Self { rule, to_free_bytes, assets_max, before, purged_assets: 0, report: PurgeReport::default() }
+        Self { rule, to_free_bytes, assets_max, before, cancel: None, purged_assets: 0, report: PurgeReport::default() }
     }
 
     /// Bytes that are still to be freed; `None`: without end.
     fn left_bytes(&self) -> Option<u64> {
         self.to_free_bytes.map(|goal| goal.saturating_sub(self.report.freed_bytes))
+    }
+
+    /// An error once somebody broke the run off.
+    fn go_on(&self) -> Result<(), StoreError> {
+        if self.cancel.is_some_and(CancelToken::is_cancelled) { Err(StoreError::Cancelled) } else { Ok(()) }
     }
 
     fn is_done(&self) -> bool {
@@ -115,8 +121,20 @@ impl Store {
     /// Captures without their receipt in the envelope need the viewing key ([`Store::unlock`]) and stay without it. Works on a
     /// full disk. Calls one after the other; a purge that was killed is finished at the next opening.
     pub fn purge(&self, request: &PurgeRequest, before: BeforePurge<'_>) -> Result<PurgeReport, StoreError> {
+        self.purge_until(request, before, &CancelToken::new())
+    }
+
+    /// As [`Store::purge`], and ends before the next capture once `cancel` is: what has gone by then is gone, wholly, and the rest
+    /// stays.
+    pub fn purge_until(
+        &self,
+        request: &PurgeRequest,
+        before: BeforePurge<'_>,
+        cancel: &CancelToken,
+    ) -> Result<PurgeReport, StoreError> {
         let _alone = self.inner.files.remove_alone();
         let mut errand = Errand::new(DropRule::ByHand, request.to_free_bytes, u64::MAX, before);
+        errand.cancel = Some(cancel);
         let result = if request.captures.is_empty() {
             self.purge_all(&mut errand)
         } else {
@@ -173,6 +191,7 @@ impl Store {
         let mut batch = Vec::new();
         let (mut pieces, mut bytes) = (0, 0);
         for candidate in found {
+            errand.go_on()?;
             let enough = errand.left_bytes().is_some_and(|left| bytes >= left);
             if enough || errand.purged_assets + batch.len() as u64 >= errand.assets_max {
                 break;

@@ -47,6 +47,80 @@ final class CancelledCallsTests: XCTestCase {
         try await eventually("every file is closed") { try ProcessCounts.descriptors() <= files }
     }
 
+    /// A film of some gigabytes is taken back by its cancellation alone: what a task began to capture is not lost with the task.
+    func testACaptureIsBrokenOffByItsCancellationAlone() async throws {
+        let station = try Station()
+        defer { station.remove() }
+        let snaptrak = try await station.open()
+        let film = try station.zeros("film", bytes: 2 << 30)
+        let cancellation = try Cancellation()
+        async let capturing = refusal(try await snaptrak.captureFile(path: film, cancellation: cancellation))
+        try await eventually("some of it is sealed") { try station.sealed() > 0 }
+        try cancellation.cancel()
+        let refused = await capturing
+        XCTAssertEqual(refused?.code, "cancelled")
+        XCTAssertEqual(try station.sealed(), 0)
+        let none = try await snaptrak.list()
+        XCTAssertEqual(none.captures, [])
+
+        let clip = try station.zeros("clip", bytes: 100 << 20)
+        let task = Task { try await snaptrak.captureFile(path: clip) }
+        try await eventually("some of it is sealed") { try station.sealed() > 0 }
+        task.cancel()
+        let captured = try await task.value
+        XCTAssertEqual(captured.bytes, 100 << 20)
+
+        let seen = station.path("seen")
+        let viewing = Task { try await snaptrak.view(id: captured.id, path: seen) }
+        try await eventually("some of it is written") { FileManager.default.fileExists(atPath: seen) }
+        viewing.cancel()
+        let unseen = await refusal(try await viewing.value)
+        XCTAssertEqual(unseen?.code, "cancelled")
+        XCTAssertFalse(FileManager.default.fileExists(atPath: seen))
+        let whole = try await snaptrak.view(id: captured.id, path: seen)
+        XCTAssertEqual(whole.sha256, captured.sha256)
+        try await snaptrak.shutdown()
+    }
+
+    /// The wrappers end with their task, and the calls below them with the cancellation that they are given.
+    func testEveryLongCallTakesACancellation() async throws {
+        let station = try Station()
+        defer { station.remove() }
+        let snaptrak = try await station.open()
+        let note = try await snaptrak.note(text: "it stays")
+        let (small, seen) = (try station.zeros("small", bytes: 10), station.path("seen"))
+        let used = try Cancellation()
+        try used.cancel()
+        let refusals = [
+            await refusal(try await snaptrak.captureFile(path: small, cancellation: used)),
+            await refusal(try await snaptrak.captureBytes(bytes: Data([1]), cancellation: used)),
+            await refusal(try await snaptrak.view(id: note.id, path: seen, cancellation: used)),
+            await refusal(try await snaptrak.verify(cancellation: used)),
+            await refusal(try await snaptrak.purge(cancellation: used)),
+            await refusal(try await snaptrak.fetch(id: note.id, progress: nil, cancellation: used)),
+        ]
+        XCTAssertEqual(refusals.map { $0?.code }, Array(repeating: "cancelled", count: refusals.count))
+        let calls: [@Sendable () async throws -> Void] = [
+            { _ = try await snaptrak.view(id: note.id, path: seen) },
+            { _ = try await snaptrak.verify() },
+            { _ = try await snaptrak.purge() },
+        ]
+        for call in calls {
+            let task = Task {
+                withUnsafeCurrentTask { $0?.cancel() }
+                try await call()
+            }
+            let refused = await refusal(try await task.value)
+            XCTAssertEqual(refused?.code, "cancelled")
+        }
+        let left = try await snaptrak.list()
+        XCTAssertEqual(left.captures.map(\.id), [note.id])
+        XCTAssertFalse(FileManager.default.fileExists(atPath: seen))
+        let proved = try await snaptrak.verify()
+        XCTAssertEqual(proved.receipts, 1)
+        try await snaptrak.shutdown()
+    }
+
     /// Nobody has to cancel anything: an iteration that is left ends its work.
     func testLeavingTheLoopBreaksTheWorkOff() async throws {
         let station = try Station()

@@ -69,6 +69,21 @@ final class Station {
         return path(name)
     }
 
+    /// Makes a file of zeros, which takes no room.
+    func zeros(_ name: String, bytes: UInt64) throws -> String {
+        FileManager.default.createFile(atPath: path(name), contents: nil)
+        let file = try FileHandle(forWritingTo: folder.appendingPathComponent(name))
+        try file.truncate(atOffset: bytes)
+        try file.close()
+        return path(name)
+    }
+
+    /// How many files of sealed bytes the store holds.
+    func sealed() throws -> Int {
+        let files = FileManager.default.enumerator(atPath: path("store"))?.allObjects as? [String]
+        return (files ?? []).filter { $0.hasSuffix(".piece") }.count
+    }
+
     /// A photograph of a person: a real one where the samples were fetched, else the smallest picture that there is.
     func photo() throws -> String {
         let sample = Repository.cache.appendingPathComponent("pictures/astronaut.png")

@@ -8,7 +8,7 @@ use crate::{
     rows,
 };
 use snaptrak_domain::{
-    AssetState, KeptCode, KeyClass, KeyStoreError, PieceState, StepKind, keep::DropRule, piece::PieceEvent,
+    AssetState, CancelToken, KeptCode, KeyClass, KeyStoreError, PieceState, StepKind, keep::DropRule, piece::PieceEvent,
 };
 use snaptrak_seal::UntrustedEnvelope;
 use std::path::PathBuf;
@@ -158,6 +158,29 @@ fn enough_is_enough_and_the_oldest_go_first() {
         left.iter().map(|one| one.id).collect::<Vec<_>>(),
         all[2..].iter().map(|one| one.capture_id).collect::<Vec<_>>()
     );
+}
+
+#[test]
+fn broken_off_it_ends_before_the_next_capture_and_goes_on_with_the_next_call() {
+    let world = World::new();
+    let store = world.create();
+    let all: Vec<Captured> = (0..40).map(|number| verified(&store, &plain(70_000 + number))).collect();
+    let (cancel, asked) = (CancelToken::new(), std::cell::Cell::new(0));
+    let at_the_thirtieth = |_| {
+        asked.set(asked.get() + 1);
+        if asked.get() == 30 {
+            cancel.cancel();
+        }
+        Ok(())
+    };
+    let request = PurgeRequest::default();
+    assert!(matches!(store.purge_until(&request, &at_the_thirtieth, &cancel), Err(StoreError::Cancelled)));
+    assert_eq!(asked.get(), 30);
+    let left = store.list(Some(AssetState::Verified), None, 100).unwrap().captures.len();
+    assert!((10..all.len()).contains(&left), "{left} of them stay");
+    assert_eq!(pieces_on_disk(&store).len(), left, "each is here as a whole or gone as a whole");
+    assert_eq!(purge_all(&store).purged, left as u64);
+    assert!(pieces_on_disk(&store).is_empty());
 }
 
 #[test]
