@@ -38,6 +38,7 @@ impl SnapTrak {
     ) -> Result<FetchReport, Error> {
         let store = &self.inner.store;
         let call = self.inner.calls.begin(cancel)?;
+        call.go_on()?;
         let asset_id = store.asset_of(id, Rendition::Original)?;
         let watch = |done: FetchProgress| {
             progress.update(ProgressEvent {

@@ -1,7 +1,7 @@
 //! Long calls that are broken off: what was asked for is there as a whole or not at all, and the next call goes on.
 #![allow(clippy::unwrap_used)]
 
-use snaptrak::{CancelToken, CaptureOptions, Config, Error, ErrorCode, Platform, PurgeOptions, SnapTrak};
+use snaptrak::{CancelToken, CaptureOptions, Config, Error, ErrorCode, Platform, PurgeOptions, Quiet, SnapTrak};
 use snaptrak_testkit::FixedKeyStore;
 use std::{
     io::{self, Read, Write},
@@ -140,14 +140,17 @@ fn a_view_ends_within_a_mebibyte() {
 }
 
 #[test]
-fn a_check_of_receipts_and_a_purge_that_nobody_wants_do_nothing() {
+fn a_check_of_receipts_a_fetch_and_a_purge_that_nobody_wants_do_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let instance = create(&folder.path().join("store"));
     instance.note("a note", CaptureOptions::default()).unwrap();
     let captured = instance.capture_reader(&mut &[5; 300_000][..], CaptureOptions::default()).unwrap();
     assert_eq!(code(instance.verify_until(&cancelled())), ErrorCode::Cancelled);
     let of_this = || PurgeOptions { captures: vec![captured.capture_id], to_free_bytes: None };
-    assert_eq!(code(instance.purge_until(of_this(), &cancelled())), ErrorCode::Cancelled);
+    for options in [of_this(), PurgeOptions::default()] {
+        assert_eq!(code(instance.purge_until(options, &cancelled())), ErrorCode::Cancelled);
+    }
+    assert_eq!(code(instance.fetch_until(captured.capture_id, &Quiet, &cancelled())), ErrorCode::Cancelled);
     assert_eq!(instance.verify_until(&CancelToken::new()).unwrap().receipts, 2);
     assert_eq!(instance.purge_until(of_this(), &CancelToken::new()).unwrap().kept_count, 1);
     instance.close().unwrap();

@@ -135,6 +135,7 @@ impl Store {
         let _alone = self.inner.files.remove_alone();
         let mut errand = Errand::new(DropRule::ByHand, request.to_free_bytes, u64::MAX, before);
         errand.cancel = Some(cancel);
+        errand.go_on()?;
         let result = if request.captures.is_empty() {
             self.purge_all(&mut errand)
         } else {

@@ -71,7 +71,7 @@ final class Station {
 
     /// Makes a file of zeros, which takes no room.
     func zeros(_ name: String, bytes: UInt64) throws -> String {
-        FileManager.default.createFile(atPath: path(name), contents: nil)
+        try Data().write(to: folder.appendingPathComponent(name))
         let file = try FileHandle(forWritingTo: folder.appendingPathComponent(name))
         try file.truncate(atOffset: bytes)
         try file.close()
