@@ -19,6 +19,7 @@ mod from_store;
 mod from_sync;
 mod look;
 mod models;
+mod models_update;
 mod platform;
 mod progress;
 mod purge;
@@ -46,6 +47,7 @@ pub use models::{
     ActivateModels, ModelInUse, ModelsActivated, ModelsReport, ModelsVerified, ModelsVersion, PinnedTrust,
     VerifiedModels,
 };
+pub use models_update::{ModelsUpdated, UpdateModels, UpdateOutcome};
 pub use platform::{Platform, SystemClock, SystemRandom};
 pub use progress::{Phase, Progress, ProgressEvent, Quiet};
 pub use purge::{KeptCapture, PurgeOptions, PurgeReport};
