@@ -19,6 +19,8 @@ mod from_store;
 mod from_sync;
 mod look;
 mod models;
+#[cfg(test)]
+mod models_tests;
 mod models_update;
 mod platform;
 mod progress;
