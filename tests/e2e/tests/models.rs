@@ -16,6 +16,8 @@ fn field() -> (Station, Publisher) {
 fn update(station: &Station, options: &[&str]) -> Answer {
     let answer = station.client.ask(&[&["models", "update"], options].concat()).unwrap();
     assert_eq!(answer.json["schema"], "snaptrak.models_update/1", "{}{}", answer.json, answer.words);
+    assert_fields(&answer.json, "outcome version files bytes left_bytes rolled_back");
+    assert_fields(&answer.json, "in_use models versions newest refused");
     answer
 }
 
