@@ -98,11 +98,6 @@ impl Field {
         self.trusting(command)
     }
 
-    fn activation_of_a_release(&self) -> Command {
-        self.release(2, &self.key, |_, _| {});
-        self.activation(2)
-    }
-
     fn trusting(&self, mut command: Command) -> Command {
         let root = self.root.fingerprint().to_string();
         command.arg("--trust").arg(self.place.path("trust.json")).args(["--trust-root", &root]);
@@ -232,7 +227,8 @@ fn an_update_wants_an_account_and_a_quota_that_can_be_meant() {
     let field = Field::new();
     assert_fails(|| field.command(&["models", "update"]), 1, "not_enrolled");
     assert_fails(|| field.command(&["models", "list", "--models-quota-bytes", "10"]), 2, "invalid_argument");
-    let mut tight = field.activation_of_a_release();
+    field.release(2, &field.key, |_, _| {});
+    let mut tight = field.activation(2);
     tight.env("SNAPTRAK_MODELS_QUOTA_BYTES", "1048576");
     let (exit, answer) = one_object(run(tight.arg("--json")));
     assert_eq!(exit, 0, "one version fits: {answer}");
