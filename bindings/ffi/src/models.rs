@@ -175,7 +175,7 @@ impl SnapTrak {
         .await
     }
 
-    /// Takes in a signed manifest with its files from a folder, as [`SnapTrak::update_models`] does from the server: for devices
+    /// Takes in a signed manifest with its files from a folder, as `SnapTrak::update_models` does from the server: for devices
     /// that are given their models by hand.
     pub async fn activate_models(&self, what: ActivateModels) -> Result<ModelsActivated, SnapTrakError> {
         let ActivateModels { signed, files, trust } = what;

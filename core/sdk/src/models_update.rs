@@ -104,7 +104,7 @@ impl SnapTrak {
     ///
     /// A manifest that this device does not accept is `models_refused`, one that does not fit into the quota for models
     /// `storage_full`: of neither is anything downloaded. Captures and analyses go on meanwhile; an analysis takes the models that
-    /// are in use when it begins.
+    /// are in use when it begins. A sync waits until the download has ended (`in_use`).
     pub fn update_models(&self, what: UpdateModels, progress: &dyn Progress) -> Result<ModelsUpdated, Error> {
         self.update_models_until(what, progress, &CancelToken::new())
     }
@@ -202,7 +202,10 @@ impl SnapTrak {
     fn is_settled(&self, release: &Release) -> Result<bool, Error> {
         let _models = self.hold_models();
         let registry = self.registry()?;
-        Ok(registry.newest() == Some(release.accepted) && registry.is_settled())
+        let refused = registry.refused().is_some_and(|refused| refused.version == release.accepted.version);
+        // A version in use whose envelope is damaged is put together anew; a refused one may have been removed to make room.
+        let same = || registry.signed(release.accepted.version).is_ok_and(|signed| signed == release.signed);
+        Ok(registry.newest() == Some(release.accepted) && registry.is_settled() && (refused || same()))
     }
 
     fn missing(&self, release: &Release) -> Result<Vec<(Sha256Digest, u64, ArrivingModel)>, RegistryError> {

@@ -171,6 +171,12 @@ fn a_damaged_record_brings_no_older_version_back() {
     // What was in use is found again, and nothing of it has to come.
     assert_eq!(told(&update(&station, &[])), (0, "activated", 0, 0));
     assert_eq!(in_use(&station), 2);
+
+    // A damaged signature is told, and made good.
+    fs::write(station.client.store.join("models/2/signed.json"), "{}").unwrap();
+    assert_eq!(station.client.ask(&["models", "verify"]).unwrap().code, 7);
+    assert_eq!(told(&update(&station, &[])), (0, "activated", 0, 0));
+    station.client.tell(&["models", "verify"]).unwrap();
 }
 
 #[test]

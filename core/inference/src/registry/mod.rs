@@ -36,7 +36,7 @@ pub use decoder::{
 pub use download::{ArrivingModel, MissingModel};
 pub use manifest::{
     ColourOrder, DataType, InputContract, Layout, MANIFEST_SCHEMA, Manifest, ManifestError, ModelEntry, NmsRule,
-    Normalisation, OutputContract, Resize, ResizeFilter, Thresholds, Tolerance, Variant,
+    Normalisation, OutputContract, Resize, ResizeFilter, Thresholds, Tolerance, Variant, WaveAnswer,
 };
 pub use rollout::{SHARE_ALL, is_in_share, parse_for_device};
 pub(crate) use self_test::TENSOR_ABS_DEFAULT;

@@ -16,6 +16,9 @@ import org.junit.jupiter.api.Timeout
 import org.junit.jupiter.api.assertThrows
 import org.junit.jupiter.api.io.TempDir
 
+private const val MEBIBYTE: ULong = 1_048_576u
+private const val GIBIBYTE: ULong = 1_073_741_824u
+
 /** The organisation's models: from its server, tested on this device, and back again. */
 @Timeout(10, unit = TimeUnit.MINUTES)
 internal class ModelsTest {
@@ -28,7 +31,7 @@ internal class ModelsTest {
     /** An app that was packaged without models. */
     private fun config(
         cache: File,
-        quotaBytes: ULong = 1u shl 30,
+        quotaBytes: ULong = GIBIBYTE,
     ) = Config(
         store = folder.resolve("store").toString(),
         runtimeLibrary = Surroundings.runtimeLibrary(cache).path,
@@ -91,7 +94,7 @@ internal class ModelsTest {
     @Test
     fun `what does not fit is refused before its download, and a download ends with its coroutine`(reporter: TestReporter) =
         published(reporter) { cache, keyStore, api ->
-            SnapTrak.openOrCreate(config(cache, quotaBytes = 1u shl 20), keyStore).useThenShutdown { snapTrak ->
+            SnapTrak.openOrCreate(config(cache, quotaBytes = MEBIBYTE), keyStore).useThenShutdown { snapTrak ->
                 assertEquals("storage_full", assertThrows<SnapTrakException.FreeSpace> { snapTrak.updateModels() }.code)
                 api.freeze()
                 testing {
