@@ -183,7 +183,7 @@ impl SnapTrak {
         self.run(move |core| Ok(core.activate_models(&what)?.into())).await
     }
 
-    /// Uses the version before again, or the packaged models where there is none.
+    /// Uses the version before again, or the packaged models where there is none. Without those there are none then.
     pub async fn rollback_models(&self) -> Result<ModelsReport, SnapTrakError> {
         self.run(|core| Ok(core.rollback_models()?.into())).await
     }

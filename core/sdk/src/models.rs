@@ -143,13 +143,16 @@ impl SnapTrak {
         Ok(ModelsActivated { version: release.accepted.version, rolled_back, report: report(&registry)? })
     }
 
-    /// Uses the version before again, or the packaged models where there is none.
+    /// Uses the version before again, or the packaged models where there is none. Without those there are none then.
     pub fn rollback_models(&self) -> Result<ModelsReport, Error> {
         let _call = self.inner.calls.begin(&CancelToken::new())?;
         let _models = self.hold_models();
         let mut registry = self.registry()?;
-        registry.rollback().map_err(failed)?;
-        report(&registry)
+        match registry.rollback() {
+            // Having none is what was asked for.
+            Ok(_) | Err(RegistryError::NoModels) => report(&registry),
+            Err(error) => Err(failed(error)),
+        }
     }
 
     /// Checks what may be used: every file by its digest, and the organisation's signature where its keys are known.

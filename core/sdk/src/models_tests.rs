@@ -108,6 +108,11 @@ fn under_keys_that_have_run_out_nothing_new_is_taken_and_what_is_in_use_stays() 
     let verified = field.instance.verify_models(None).unwrap();
     let version = &verified.versions[0];
     assert_eq!((version.signature_ok, version.failure.as_deref()), (Some(true), None));
+
+    // There is nothing before it and nothing packaged: a rollback leads to no models, and is no error.
+    let report = field.instance.rollback_models().unwrap();
+    assert_eq!((report.in_use, report.models.len()), (None, 0));
+    assert_eq!(report.refused, Some((1, "rolled_back")));
 }
 
 #[test]
