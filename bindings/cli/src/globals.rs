@@ -57,6 +57,10 @@ pub(crate) struct Globals {
     #[arg(long, global = true, env = "SNAPTRAK_QUOTA_BYTES", value_name = "BYTES", hide_env_values = true)]
     pub(crate) quota_bytes: Option<u64>,
 
+    /// Bytes that the organisation's models may take, all versions together (default: 1 GiB)
+    #[arg(long, global = true, env = "SNAPTRAK_MODELS_QUOTA_BYTES", value_name = "BYTES", hide_env_values = true)]
+    pub(crate) models_quota_bytes: Option<u64>,
+
     /// Certificates (PEM) of servers that are trusted besides the platform's
     #[arg(long, global = true, env = "SNAPTRAK_TRUSTED_ROOT", value_name = "FILE", hide_env_values = true)]
     pub(crate) trusted_root: Option<PathBuf>,

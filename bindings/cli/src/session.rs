@@ -60,6 +60,9 @@ fn config(globals: &Globals, folder: &Path) -> Result<Config, Error> {
         options: Vec::new(),
     });
     config.quota_bytes = globals.quota_bytes;
+    if let Some(bytes) = globals.models_quota_bytes {
+        config.models_quota_bytes = bytes;
+    }
     if let Some(path) = &globals.trusted_root {
         config.trusted_roots_pem =
             fs::read(path).map_err(|source| Error::Read { what: "the file of trusted certificates", source })?;

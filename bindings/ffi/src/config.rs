@@ -16,6 +16,10 @@ pub struct Config {
     /// The LiteRT library (2.3), or one with TensorFlow Lite's C API (2.x).
     #[uniffi(default = None)]
     pub tflite_library: Option<String>,
+    /// Bytes that the organisation's models may take, all versions together: 1 GiB, at least 1 MiB. The one in use and the one
+    /// before never go for it.
+    #[uniffi(default = 1073741824)]
+    pub models_quota_bytes: u64,
     /// Certificates that are trusted besides the platform's, PEM.
     #[uniffi(default = None)]
     pub trusted_roots_pem: Option<String>,
@@ -48,6 +52,7 @@ impl From<Config> for snaptrak::Config {
             models: config.models.map(Into::into),
             runtime_library: config.runtime_library.map(Into::into),
             tflite_library: config.tflite_library.map(Into::into),
+            models_quota_bytes: config.models_quota_bytes,
             trusted_roots_pem: config.trusted_roots_pem.unwrap_or_default().into_bytes(),
             threads: config.threads as usize,
             device_name: config.device_name,

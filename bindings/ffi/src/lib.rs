@@ -11,6 +11,7 @@ mod ids;
 mod key_store;
 mod log;
 mod look;
+mod models;
 mod progress;
 mod purge;
 mod record;
@@ -38,6 +39,10 @@ pub use key_store::{KeyClass, KeyStore, KeyStoreFailure, WrappedKeys};
 pub use log::{LogLevel, LogSink, set_log_sink};
 pub use look::{
     Asset, Box2d, CaptureDetail, CaptureSummary, Finding, Page, ParkedStep, Piece, StageMs, Status, Step, Viewed, Why,
+};
+pub use models::{
+    ActivateModels, ModelInUse, ModelsActivated, ModelsReport, ModelsUpdated, ModelsVersion, PinnedTrust,
+    RefusedModels, UpdateModels, UpdateOutcome, VerifiedModels,
 };
 pub use progress::{Phase, Progress, ProgressListener};
 pub use purge::{FetchReport, Forecast, Kept, PurgeReport};

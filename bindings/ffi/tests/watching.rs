@@ -30,6 +30,7 @@ fn config(store: &tempfile::TempDir) -> Config {
         models: None,
         runtime_library: None,
         tflite_library: None,
+        models_quota_bytes: 1 << 30,
         trusted_roots_pem: None,
         threads: 1,
         device_name: "device".to_owned(),

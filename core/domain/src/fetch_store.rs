@@ -24,6 +24,17 @@ pub struct FetchTarget {
     pub held_bytes: u64,
 }
 
+/// One file on its way from a server, believed by its digest alone.
+pub trait ArrivingFile {
+    /// Where to fetch it to; `None`: its bytes are in their place already.
+    fn target(&self) -> Result<Option<FetchTarget>, QueueError>;
+    /// Compares what has arrived with the digest that was promised. The same bytes are synced and put in their place; others are
+    /// removed, and the answer is false.
+    fn accept(&self) -> Result<bool, QueueError>;
+    /// Removes what has arrived so far.
+    fn discard(&self) -> Result<(), QueueError>;
+}
+
 /// Purged pieces on their way back. One fetch of an asset at a time; every call is complete in itself, and a kill between two
 /// of them loses at most what was being fetched.
 pub trait FetchStore: Send + Sync {

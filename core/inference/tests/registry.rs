@@ -88,6 +88,10 @@ fn what_cannot_be_is_refused() {
         ("/models/1/variants/1/decoder", json!(null)),
         ("/models/1/variants/1/decoder/layers/0/scores", json!("nothing")),
         ("/models/1/variants/1", torn),
+        ("/models/0/variants/0/answers/0/output", json!("nothing")),
+        ("/models/0/variants/0/answers/0/at/0", json!(1917 * 4)),
+        ("/models/0/variants/0/answers/0/values", json!([1.0])),
+        ("/models/0/variants/0/answers/0", json!({"output": "box_encodings", "at": [], "values": []})),
     ] {
         let mut manifest = shipped();
         match manifest.pointer_mut(pointer) {

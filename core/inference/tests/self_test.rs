@@ -126,6 +126,33 @@ fn the_shipped_models_pass_without_golden_tensors_on_every_engine() {
 }
 
 #[test]
+fn a_file_that_answers_otherwise_than_its_manifest_says_is_not_used() {
+    let engine = engine();
+    let test = EngineSelfTest { engine: &engine, options: CPU };
+    let place = tempfile::tempdir().unwrap();
+    let mut registry = Registry::open(options(place.path(), &engine)).unwrap();
+    let mut shipped: Value = serde_json::from_slice(&fs::read(models().join("manifest.json")).unwrap()).unwrap();
+    for model in shipped["models"].as_array().unwrap() {
+        for variant in model["variants"].as_array().unwrap() {
+            let outputs = variant["answers"].as_array().unwrap();
+            assert!(!outputs.is_empty(), "{}: every shipped file says what it answers", variant["file"]);
+        }
+    }
+    let mut with = |version: u64, value: f64| {
+        shipped["models"][1]["variants"][0]["answers"][0]["values"][0] = json!(value);
+        let release = Release { manifest: serde_json::to_vec(&shipped).unwrap(), ..release_of(version) };
+        registry.activate(&release, &models(), &test)
+    };
+    let right = manifest().model(MODEL).unwrap().variants[0].answers[0].values[0];
+    let answer = with(1, f64::from(right) + f64::from(right.abs().max(1.0)) * 0.003).unwrap();
+    let Activated::RolledBack { failure: SelfTestFailure::Differs { model_id, difference, .. } } = answer else {
+        panic!("{answer:?}")
+    };
+    assert!(model_id == MODEL && difference > 0.002 && difference < 0.004, "{difference}");
+    assert!(matches!(with(2, f64::from(right)).unwrap(), Activated::Confirmed));
+}
+
+#[test]
 fn a_self_test_that_cannot_be_is_refused_before_anything_is_copied() {
     let (place, from) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let good: Value = serde_json::from_slice(&release(from.path(), 1, 0.0).manifest).unwrap();

@@ -2,7 +2,7 @@
 
 use crate::{Error, ErrorCode};
 use snaptrak_domain::{LastExit, limits::BALLAST_BYTES};
-use snaptrak_inference::{NpuPlugin, OrtProvider};
+use snaptrak_inference::{NpuPlugin, OrtProvider, registry::QUOTA_BYTES as MODELS_QUOTA_BYTES};
 use std::path::PathBuf;
 
 /// Threads for one inference run when the app does not say: phones have two to four big cores.
@@ -11,6 +11,8 @@ const THREADS_DEFAULT: usize = 2;
 const THREADS_MAX: usize = 64;
 /// Less than one piece of a recording is a mistake in its unit: it would be dropped as soon as it is verified.
 const QUOTA_BYTES_MIN: u64 = 32 << 20;
+/// Less than the smallest model with its manifest is a mistake in its unit.
+const MODELS_QUOTA_BYTES_MIN: u64 = 1 << 20;
 /// More ballast than this is a mistake in its unit.
 const BALLAST_BYTES_MAX: u64 = 1 << 30;
 /// Characters of the device's name, as the API accepts it.
@@ -37,6 +39,10 @@ pub struct Config {
     /// Bytes of the largest model that is loaded at all; a larger one is refused before it is. It takes two to three times as much
     /// once it is loaded.
     pub model_bytes_max: Option<u64>,
+    /// Bytes that the organisation's models may take beside the store, all versions together: 1 GiB, at least 1 MiB. The oldest
+    /// versions go first, the one in use and the one before never; a version that does not fit beside those is refused before it
+    /// is downloaded.
+    pub models_quota_bytes: u64,
     /// Certificates that are trusted besides the platform's, PEM, may be empty.
     pub trusted_roots_pem: Vec<u8>,
     /// Threads for one inference run, 1 to 64.
@@ -72,6 +78,7 @@ impl Config {
             tflite_accelerators: None,
             tflite_npu: None,
             model_bytes_max: None,
+            models_quota_bytes: MODELS_QUOTA_BYTES,
             trusted_roots_pem: Vec::new(),
             threads: THREADS_DEFAULT,
             device_name: "device".to_owned(),
@@ -95,6 +102,10 @@ impl Config {
         }
         if self.quota_bytes.is_some_and(|bytes| bytes < QUOTA_BYTES_MIN) {
             let message = format!("a quota has at least {QUOTA_BYTES_MIN} bytes");
+            return Err(Error::new(ErrorCode::InvalidArgument, message));
+        }
+        if self.models_quota_bytes < MODELS_QUOTA_BYTES_MIN {
+            let message = format!("the quota for models has at least {MODELS_QUOTA_BYTES_MIN} bytes");
             return Err(Error::new(ErrorCode::InvalidArgument, message));
         }
         if self.quota_is_hard && self.quota_bytes.is_none() {

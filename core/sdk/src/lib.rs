@@ -19,6 +19,9 @@ mod from_store;
 mod from_sync;
 mod look;
 mod models;
+#[cfg(test)]
+mod models_tests;
+mod models_update;
 mod platform;
 mod progress;
 mod purge;
@@ -46,6 +49,7 @@ pub use models::{
     ActivateModels, ModelInUse, ModelsActivated, ModelsReport, ModelsVerified, ModelsVersion, PinnedTrust,
     VerifiedModels,
 };
+pub use models_update::{ModelsUpdated, UpdateModels, UpdateOutcome};
 pub use platform::{Platform, SystemClock, SystemRandom};
 pub use progress::{Phase, Progress, ProgressEvent, Quiet};
 pub use purge::{KeptCapture, PurgeOptions, PurgeReport};

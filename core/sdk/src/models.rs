@@ -6,13 +6,12 @@
 use crate::{Error, ErrorCode, SnapTrak, engine};
 use snaptrak_domain::{
     CancelToken, Sha256Digest, Task,
-    engine::{Accelerator, LoadOptions},
+    engine::{Accelerator, Engine, LoadOptions},
 };
 use snaptrak_inference::{
     VerifyError,
     registry::{
-        Accepted, Activated, EngineSelfTest, InUse, QUOTA_BYTES, Registry, RegistryError, RegistryOptions, Release,
-        Source, Version,
+        Accepted, Activated, EngineSelfTest, InUse, Registry, RegistryError, RegistryOptions, Release, Source, Version,
     },
 };
 use snaptrak_seal::{
@@ -22,7 +21,7 @@ use snaptrak_seal::{
 use std::{
     io,
     path::PathBuf,
-    sync::{MutexGuard, PoisonError},
+    sync::{Arc, MutexGuard, PoisonError},
 };
 
 /// The folder of versions in the store's.
@@ -66,7 +65,7 @@ pub struct ModelsVersion {
     pub version: u64,
     /// Bytes of its files.
     pub bytes: u64,
-    /// In use, if it is whole.
+    /// In use, if it is whole and the app's package has no newer models.
     pub active: bool,
     /// What a rollback leads to, if it is whole.
     pub previous: bool,
@@ -126,27 +125,17 @@ impl SnapTrak {
 
     /// Takes in the organisation's signed manifest with its files, tests each model once on this device, and uses them from then
     /// on; where the test fails, what was in use before still is. A manifest that this device does not accept is
-    /// `models_refused`, a file that is not the manifest's `model_damaged`; neither changes anything.
+    /// `models_refused`, a file that is not the manifest's `model_damaged`, one that does not fit into
+    /// [`Config::models_quota_bytes`](crate::Config::models_quota_bytes) `storage_full`; none of them changes anything. Once the
+    /// organisation's keys have run out (`trust_expired`) nothing new is taken.
     pub fn activate_models(&self, request: &ActivateModels) -> Result<ModelsActivated, Error> {
         let _call = self.inner.calls.begin(&CancelToken::new())?;
         let _models = self.hold_models();
         let mut registry = self.registry()?;
-        let trust = self.trust_for_models(request.trust.as_ref())?.ok_or_else(|| {
-            Error::new(ErrorCode::NotEnrolled, "this device belongs to no account, and no trust bundle was given")
-        })?;
-        let known =
-            registry.newest().map(|newest| AcceptedVersion { version: newest.version, body_sha256: newest.sha256 });
-        let now = self.inner.platform.clock.now();
-        let accepted = accept_models(&request.signed, &trust, known.as_ref(), now).map_err(refused)?;
-        let release = Release {
-            accepted: Accepted { version: accepted.accepted.version, sha256: accepted.accepted.body_sha256 },
-            manifest: accepted.manifest,
-            signed: request.signed.clone(),
-        };
+        let trust = self.trust_in_force(request.trust.as_ref())?;
+        let release = self.judge_models(&registry, &trust, &request.signed)?;
         let engine = engine::open(&self.inner.config, None)?;
-        let options = LoadOptions { accelerator: Accelerator::Cpu, threads: self.inner.config.threads };
-        let test = EngineSelfTest { engine: engine.as_ref(), options };
-        let activated = registry.activate(&release, &request.files, &test).map_err(not_activated)?;
+        let activated = registry.activate(&release, &request.files, &self.self_test(&engine)).map_err(not_activated)?;
         let rolled_back = match activated {
             Activated::Confirmed => None,
             Activated::RolledBack { failure } => Some(failure.to_string()),
@@ -154,13 +143,16 @@ impl SnapTrak {
         Ok(ModelsActivated { version: release.accepted.version, rolled_back, report: report(&registry)? })
     }
 
-    /// Uses the version before again, or the packaged models where there is none.
+    /// Uses the version before again, or the packaged models where there is none. Without those there are none then.
     pub fn rollback_models(&self) -> Result<ModelsReport, Error> {
         let _call = self.inner.calls.begin(&CancelToken::new())?;
         let _models = self.hold_models();
         let mut registry = self.registry()?;
-        registry.rollback().map_err(failed)?;
-        report(&registry)
+        match registry.rollback() {
+            // Having none is what was asked for.
+            Ok(_) | Err(RegistryError::NoModels) => report(&registry),
+            Err(error) => Err(failed(error)),
+        }
     }
 
     /// Checks what may be used: every file by its digest, and the organisation's signature where its keys are known.
@@ -191,12 +183,34 @@ impl SnapTrak {
         self.registry()?.in_use().map_err(failed)
     }
 
-    fn hold_models(&self) -> MutexGuard<'_, ()> {
+    /// What this device takes from its organisation: signed by a key for models, not older than what it has seen, in its time.
+    pub(crate) fn judge_models(&self, registry: &Registry, trust: &TrustBody, signed: &[u8]) -> Result<Release, Error> {
+        let known =
+            registry.newest().map(|newest| AcceptedVersion { version: newest.version, body_sha256: newest.sha256 });
+        let now = self.inner.platform.clock.now();
+        let models = accept_models(signed, trust, known.as_ref(), now).map_err(refused)?;
+        Ok(Release {
+            accepted: Accepted { version: models.accepted.version, sha256: models.accepted.body_sha256 },
+            manifest: models.manifest,
+            signed: signed.to_vec(),
+        })
+    }
+
+    pub(crate) fn self_test<'a>(&self, engine: &'a Arc<dyn Engine>) -> EngineSelfTest<'a> {
+        let options = LoadOptions { accelerator: Accelerator::Cpu, threads: self.inner.config.threads };
+        EngineSelfTest { engine: engine.as_ref(), options }
+    }
+
+    pub(crate) fn hold_models(&self) -> MutexGuard<'_, ()> {
         // Nothing is in memory that a panic could have left half done: the folder is read anew.
         self.inner.models.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn registry(&self) -> Result<Registry, Error> {
+    pub(crate) fn registry(&self) -> Result<Registry, Error> {
+        self.open_registry().map_err(failed)
+    }
+
+    pub(crate) fn open_registry(&self) -> Result<Registry, RegistryError> {
         let config = &self.inner.config;
         let options = RegistryOptions {
             folder: config.store.join(FOLDER),
@@ -204,9 +218,22 @@ impl SnapTrak {
             device_id: self.inner.store.device_id(),
             // All of them: whoever configures another engine later finds its files.
             engines: engine::ids(config),
-            quota_bytes: QUOTA_BYTES,
+            quota_bytes: config.models_quota_bytes,
         };
-        Registry::open(options).map_err(failed)
+        Registry::open(options)
+    }
+
+    /// The keys by which something new is judged. Those whose time is over judge what is in use, and nothing new.
+    pub(crate) fn trust_in_force(&self, pinned: Option<&PinnedTrust>) -> Result<TrustBody, Error> {
+        let trust = self.trust_for_models(pinned)?.ok_or_else(|| {
+            Error::new(ErrorCode::NotEnrolled, "this device belongs to no account, and no trust bundle was given")
+        })?;
+        if self.inner.platform.clock.now() >= trust.expires_ms {
+            let message =
+                "the organisation's keys ran out, so that nothing new is taken: the models in use stay in use";
+            return Err(Error::new(ErrorCode::TrustExpired, message));
+        }
+        Ok(trust)
     }
 
     fn trust_for_models(&self, pinned: Option<&PinnedTrust>) -> Result<Option<TrustBody>, Error> {
@@ -233,7 +260,7 @@ fn signature(registry: &Registry, version: u64, trust: &TrustBody) -> Result<(),
     if same { Ok(()) } else { Err("the signed manifest is not the one in use".to_owned()) }
 }
 
-fn report(registry: &Registry) -> Result<ModelsReport, Error> {
+pub(crate) fn report(registry: &Registry) -> Result<ModelsReport, Error> {
     let (in_use, models) = match registry.in_use() {
         Ok(in_use) => (Some(in_use.source), in_use.manifest.models),
         // Having none is an answer to what there is.
@@ -275,9 +302,12 @@ fn refused(error: SignedModelsError) -> Error {
     Error::new(code, format!("{error}: {}", error.next()))
 }
 
-fn not_activated(error: RegistryError) -> Error {
+pub(crate) fn not_activated(error: RegistryError) -> Error {
     match error {
         RegistryError::Manifest(error) => Error::new(ErrorCode::ModelsRefused, error.to_string()),
+        RegistryError::NotForThisDevice | RegistryError::OlderThanPackaged { .. } => {
+            Error::new(ErrorCode::ModelsRefused, error.to_string())
+        }
         RegistryError::NoModels
         | RegistryError::File(_)
         | RegistryError::OverQuota { .. }
@@ -286,7 +316,7 @@ fn not_activated(error: RegistryError) -> Error {
     }
 }
 
-fn failed(error: RegistryError) -> Error {
+pub(crate) fn failed(error: RegistryError) -> Error {
     let full = |source: &io::Error| matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
     let code = match &error {
         RegistryError::NoModels => return Error::new(ErrorCode::ModelMissing, "no models folder was configured"),
@@ -294,6 +324,7 @@ fn failed(error: RegistryError) -> Error {
         RegistryError::File(
             VerifyError::Unreadable { .. } | VerifyError::WrongLength { .. } | VerifyError::WrongDigest { .. },
         ) => ErrorCode::ModelDamaged,
+        RegistryError::NotForThisDevice | RegistryError::OlderThanPackaged { .. } => ErrorCode::ModelsRefused,
         RegistryError::OverQuota { .. } => ErrorCode::StorageFull,
         RegistryError::Newer => ErrorCode::NewerVersion,
         RegistryError::Io { source, .. } if full(source) => ErrorCode::StorageFull,

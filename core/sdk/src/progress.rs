@@ -11,7 +11,7 @@ pub enum Phase {
     Verifying,
     /// A store is brought back.
     Recovering,
-    /// Purged bytes are coming back.
+    /// Purged bytes are coming back, or models come.
     Fetching,
 }
 
@@ -20,13 +20,13 @@ pub enum Phase {
 pub struct ProgressEvent {
     /// What is being done.
     pub phase: Phase,
-    /// Captures done.
+    /// Captures done, or files of models.
     pub done: u64,
-    /// Captures in all.
+    /// Those in all.
     pub total: u64,
-    /// Sealed bytes done.
+    /// Sealed bytes done, or bytes of models.
     pub bytes_done: u64,
-    /// Sealed bytes in all.
+    /// Those in all.
     pub bytes_total: u64,
 }
 

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use snaptrak_domain::fetch_store::FetchStore;
 use snaptrak_domain::queue_store::QueueStore;
 use snaptrak_domain::transport::{TransferError, Transport};
-use snaptrak_domain::{AssetId, CancelToken, Clock, Random, TokenProvider};
+use snaptrak_domain::{AssetId, CancelToken, Clock, MonotonicMs, Random, TokenProvider};
 
 use crate::enrol::{self, Credentials, EnrolRequest, Enrolled};
 use crate::error::SyncError;
 use crate::fetch::{self, FetchProgress, Fetched};
 use crate::line::{Pace, RealPace};
+use crate::models::ModelsErrand;
 use crate::observer::SyncObserver;
 use crate::report::{Budget, SyncReport};
 use crate::token_source::TokenSource;
@@ -80,6 +81,17 @@ impl SyncClient {
     ) -> Result<Fetched, SyncError> {
         let _turn = self.turns.take_or_refuse(cancel).map_err(refused)?;
         fetch::fetch(self, store, asset_id, cancel, watch)
+    }
+
+    /// Goes to the server for the organisation's models. `deadline` ends every request that is under way then, as a cancellation
+    /// does.
+    pub fn models<'a>(
+        &'a self,
+        cancel: &'a CancelToken,
+        deadline: Option<MonotonicMs>,
+    ) -> Result<ModelsErrand<'a>, SyncError> {
+        let turn = self.turns.take_or_refuse(cancel).map_err(refused)?;
+        ModelsErrand::open(self, turn, cancel, deadline)
     }
 
     /// Creates an account, signs in and registers this device.

@@ -1,5 +1,7 @@
 //! The command line.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use clap::{Args, Parser, Subcommand};
 use snaptrak_seal::KemAlgorithm;
 use snaptrak_server::config::{ACCESS_TOKEN_LASTS_MS, CAPABILITY_LASTS_MS};
@@ -69,6 +71,41 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Vouch for a key that signs the organisation's models; the server serves it from its next start on, and never has its
+    /// private half.
+    AddModelsKey {
+        /// The server's folder.
+        #[arg(long, value_name = "DIR")]
+        data: PathBuf,
+        #[command(flatten)]
+        key: Key,
+        /// The raw public key in base64, as `cargo xtask models key` prints it.
+        #[arg(long, value_name = "BASE64", value_parser = base64_bytes)]
+        public: Base64Bytes,
+        /// The keys before it are lost or stolen: what they signed is not taken any more.
+        #[arg(long)]
+        revoke: bool,
+        /// Answer in JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Publish the organisation's models: a running server serves them from now on.
+    PublishModels {
+        /// The server's folder.
+        #[arg(long, value_name = "DIR")]
+        data: PathBuf,
+        #[command(flatten)]
+        key: Key,
+        /// The signed manifest, as `cargo xtask models sign` writes it.
+        #[arg(long, value_name = "FILE")]
+        signed: PathBuf,
+        /// The folder with the files that it names.
+        #[arg(long, value_name = "DIR")]
+        from: PathBuf,
+        /// Answer in JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Print the root's fingerprint, for `--trust-root` of a client.
     TrustRoot {
         /// The server's folder.
@@ -80,6 +117,13 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+}
+
+/// Bytes that are given in base64.
+pub(crate) type Base64Bytes = std::sync::Arc<Vec<u8>>;
+
+fn base64_bytes(text: &str) -> Result<Base64Bytes, base64::DecodeError> {
+    STANDARD.decode(text.trim()).map(Base64Bytes::new)
 }
 
 /// Where the data key is.

@@ -78,6 +78,12 @@ pub enum Error {
         /// What happened.
         what: String,
     },
+    /// A manifest of models, or a file that it names, is not one that devices would take.
+    #[error("these models cannot be published: {what}")]
+    Models {
+        /// What is wrong.
+        what: String,
+    },
     /// Plain HTTP was asked for on an address that others can reach.
     #[error("plain HTTP is for loopback addresses only: {address} needs --tls or a certificate")]
     PlainHttp {
@@ -102,6 +108,10 @@ impl Error {
     pub(crate) fn file(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::File { action, path, source }
+    }
+
+    pub(crate) fn models(what: impl std::fmt::Display) -> Self {
+        Self::Models { what: what.to_string() }
     }
 
     pub(crate) fn key(what: impl std::fmt::Display) -> Self {

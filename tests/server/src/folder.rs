@@ -2,12 +2,13 @@
 //!
 //! Layout: `server.sqlite3`, `data.key` (only if the server made it), `lock`, `tls/`, `uploads/` (pieces under way),
 //! `pieces/XX/ASSET/NNNNNNNN.piece` (whole pieces; XX are the last digits of the id, because a UUIDv7 begins with the
-//! time). Group and world have no rights on any of it.
+//! time), `models/SHA256` (files of published models). Group and world have no rights on any of it.
 
 use crate::error::Error;
-use snaptrak_domain::AssetId;
+use ring::digest;
+use snaptrak_domain::{AssetId, Sha256Digest};
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io::Write as _;
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use uuid::Uuid;
@@ -19,6 +20,20 @@ const FILE_MODE: u32 = 0o600;
 #[derive(Debug, Clone)]
 pub(crate) struct Folder {
     root: PathBuf,
+}
+
+/// Reads on, and digests what it has read.
+struct Hashed<'a, R> {
+    source: R,
+    digest: &'a mut digest::Context,
+}
+
+impl<R: io::Read> io::Read for Hashed<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.source.read(buffer)?;
+        self.digest.update(buffer.get(..count).unwrap_or_default());
+        Ok(count)
+    }
 }
 
 /// Held for as long as a server owns its folder; the system releases it when the process ends, however it ends.
@@ -82,6 +97,35 @@ impl Folder {
     pub(crate) fn piece(&self, asset_id: AssetId, index: u32) -> PathBuf {
         let id = asset_id.to_string();
         self.root.join("pieces").join(&id[id.len() - 2..]).join(id).join(format!("{index:08}.piece"))
+    }
+
+    /// A file of published models.
+    pub(crate) fn model(&self, sha256: &Sha256Digest) -> PathBuf {
+        self.root.join("models").join(sha256.to_string())
+    }
+
+    /// Keeps a copy of a model's file, durably, if it is the one that a manifest names; whether it is. What is longer is not
+    /// read further.
+    pub(crate) fn keep_model(&self, from: &Path, sha256: &Sha256Digest, bytes: u64) -> Result<bool, Error> {
+        let folder = self.root.join("models");
+        make_folder(&folder)?;
+        // One name for each process: two may publish side by side.
+        let new = folder.join(format!("{sha256}.{}", std::process::id()));
+        let source = File::open(from).map_err(Error::file("open", from))?;
+        let mut file = private_options().open(&new).map_err(Error::file("make", &new))?;
+        file.set_len(0).map_err(Error::file("write", &new))?;
+        let mut digest = digest::Context::new(&digest::SHA256);
+        let mut hashed = Hashed { source: source.take(bytes.saturating_add(1)), digest: &mut digest };
+        let copied = io::copy(&mut hashed, &mut file).map_err(Error::file("copy", from))?;
+        if copied != bytes || digest.finish().as_ref() != sha256.as_bytes() {
+            remove_file(&new)?;
+            return Ok(false);
+        }
+        file.sync_all().map_err(Error::file("sync", &new))?;
+        let to = self.model(sha256);
+        fs::rename(&new, &to).map_err(Error::file("move a model to", &to))?;
+        sync_folder(&folder)?;
+        Ok(true)
     }
 
     /// Moves a finished and synced upload to its place, durably: when this returns, a power cut does not lose the piece.

@@ -41,6 +41,15 @@ fn run(command: Command) -> Result<(), Error> {
             print::recovery_key(&output, &key_id, json);
             Ok(())
         }
+        Command::AddModelsKey { data, key, public, revoke, json } => {
+            let key_id = snaptrak_server::add_models_key(&data, &key.source(), &public, revoke)?;
+            print::models_key(&key_id, json);
+            Ok(())
+        }
+        Command::PublishModels { data, key, signed, from, json } => {
+            print::published(&snaptrak_server::publish_models(&data, &key.source(), &signed, &from)?, json);
+            Ok(())
+        }
         Command::TrustRoot { data, key, json } => {
             print::trust_root(&snaptrak_server::trust_root(&data, &key.source())?, json);
             Ok(())

@@ -25,6 +25,7 @@ const ROOT: &str = "root";
 const UPLOAD: &str = "upload";
 const COUNTERSIGN: &str = "countersign";
 const RECOVERY: &str = "recovery";
+const MODELS: &str = "models";
 const ACTIVE: &str = "active";
 const RETIRED: &str = "retired";
 const REVOKED: &str = "revoked";
@@ -155,6 +156,7 @@ fn sign_next(
         let state = state_of(key)?;
         match key.role.as_str() {
             RECOVERY => roles.recovery.push(RoleKey::for_recipient(&recipient(key)?, state)),
+            MODELS => roles.models.push(RoleKey::for_ed25519(&models_public(&key.public)?, state)),
             UPLOAD => roles.upload.push(RoleKey::for_recipient(&recipient(key)?, state)),
             COUNTERSIGN => {
                 let public = key.public.as_slice().try_into();
@@ -232,6 +234,39 @@ pub(crate) fn make_recovery_key(
     organisations::insert_key(transaction, row.id, &recipient_row(RECOVERY, &new, Vec::new()), now)?;
     sign_next(transaction, at_rest, &mut row, now)?;
     Ok(new)
+}
+
+/// A further key for models, of which the server knows the public half alone. Those before it stay good, so that what they
+/// signed stays in use, or are not believed any more if `revoke`.
+pub(crate) fn add_models_key(
+    transaction: &Transaction<'_>,
+    public: &[u8],
+    at_rest: &AtRest,
+    revoke: bool,
+    now: UnixMs,
+) -> Result<Sha256Digest, Error> {
+    let mut row = organisations::organisation(transaction)?;
+    let key = OrganisationKeyRow {
+        key_id: key_id(&models_public(public)?),
+        role: MODELS.to_owned(),
+        algorithm: ALGORITHM_ED25519.to_owned(),
+        public: public.to_vec(),
+        private_sealed: Vec::new(),
+        state: ACTIVE.to_owned(),
+    };
+    if organisations::keys(transaction, row.id)?.iter().any(|known| known.key_id == key.key_id) {
+        return Err(Error::key("the organisation has this key already"));
+    }
+    if revoke {
+        organisations::move_keys(transaction, row.id, MODELS, ACTIVE, REVOKED)?;
+    }
+    organisations::insert_key(transaction, row.id, &key, now)?;
+    sign_next(transaction, at_rest, &mut row, now)?;
+    Ok(key.key_id)
+}
+
+fn models_public(bytes: &[u8]) -> Result<[u8; 32], Error> {
+    bytes.try_into().map_err(|_| Error::key("a key for models is a raw Ed25519 key of 32 bytes"))
 }
 
 fn recipient_row(role: &str, key: &RecipientPrivateKey, private_sealed: Vec<u8>) -> OrganisationKeyRow {

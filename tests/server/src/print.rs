@@ -3,7 +3,7 @@
 
 use serde_json::json;
 use snaptrak_domain::Sha256Digest;
-use snaptrak_server::{Error, RunningServer, TrustRoot};
+use snaptrak_server::{Error, PublishedModels, RunningServer, TrustRoot};
 use std::path::Path;
 
 /// The first line of a server: scripts wait for it.
@@ -46,6 +46,25 @@ pub(crate) fn recovery_key(output: &Path, key_id: &Sha256Digest, json: bool) {
         println!("{}", output.display());
     }
     eprintln!("keep this file away from the server: it opens what a lost device had captured, and exists only once");
+}
+
+pub(crate) fn models_key(key_id: &Sha256Digest, json: bool) {
+    if json {
+        println!("{}", json!({ "schema": "snaptrak.models-key/1", "key_id": key_id }));
+    } else {
+        println!("{key_id}");
+    }
+    eprintln!("a running server serves the key from its next start on");
+}
+
+pub(crate) fn published(published: &PublishedModels, json: bool) {
+    let PublishedModels { version, files, bytes } = published;
+    if json {
+        let schema = "snaptrak.models-published/1";
+        println!("{}", json!({ "schema": schema, "version": version, "files": files, "bytes": bytes }));
+    } else {
+        println!("version {version}: {files} files, {bytes} bytes");
+    }
 }
 
 pub(crate) fn trust_root(root: &TrustRoot, json: bool) {

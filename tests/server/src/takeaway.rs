@@ -1,5 +1,5 @@
 //! What an organisation does with its keys by hand: take out its private upload key, its root's fingerprint, a recovery key;
-//! give itself a new upload key. All of it works beside a running server, which serves new keys from its next start on.
+//! give itself a new upload key, vouch for a key for models. All of it works beside a running server, which serves new keys from its next start on.
 
 use crate::at_rest::AtRest;
 use crate::data_key::{self, DataKeySource};
@@ -51,11 +51,18 @@ pub fn make_recovery_key(data: &Path, source: &DataKeySource, to: &Path) -> Resu
     })
 }
 
-fn now() -> UnixMs {
+/// Vouches for a key that signs manifests of models (its raw public half); its key id. With `revoke` those before it are not
+/// believed any more.
+pub fn add_models_key(data: &Path, source: &DataKeySource, public: &[u8], revoke: bool) -> Result<Sha256Digest, Error> {
+    let (database, at_rest) = existing(data, source)?;
+    database.write_now(|transaction| organisation::add_models_key(transaction, public, &at_rest, revoke, now()))
+}
+
+pub(crate) fn now() -> UnixMs {
     system_time()()
 }
 
-fn existing(data: &Path, source: &DataKeySource) -> Result<(Database, AtRest), Error> {
+pub(crate) fn existing(data: &Path, source: &DataKeySource) -> Result<(Database, AtRest), Error> {
     let folder = Folder::existing(data)?;
     let at_rest = AtRest::new(&*data_key::load(source, &folder)?);
     let database = Database::open(&folder.database())?;

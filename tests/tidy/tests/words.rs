@@ -40,18 +40,19 @@ const PRINTING: &[&str] = &[
     "tests/bench/src/answer.rs",
     "tests/flips/src/main.rs",
     "xtask/src/terminal.rs",
-    INSTRUMENT,
+    INSTRUMENTS,
 ];
 
-/// What `cargo xtask models check` runs: it measures, and answers on its standard output.
-const INSTRUMENT: &str = "core/inference/examples/check_models.rs";
+/// A developer's instruments (one of them is what `cargo xtask models check` runs): they measure, and answer on their standard
+/// output.
+const INSTRUMENTS: &str = "core/inference/examples/";
 
 /// Calls that have one room: (call, rooms, why).
 const ROOMS: &[(&str, &[&str], &str)] = &[
     ("SystemTime::now", &["core/sdk/src/platform.rs", "tests/", "bindings/cli/", "xtask/"], "time is an argument"),
     (
         "Instant::now",
-        &["core/sdk/src/platform.rs", "tests/", "bindings/cli/", "xtask/", INSTRUMENT],
+        &["core/sdk/src/platform.rs", "tests/", "bindings/cli/", "xtask/", INSTRUMENTS],
         "time is an argument",
     ),
     ("getrandom::fill", &["core/sdk/src/platform.rs", "tests/", "bindings/cli/"], "chance is an argument"),

@@ -1,9 +1,12 @@
-//! `models`: which models are in use on this device, and how the organisation's newer ones come into use, offline.
+//! `models`: which models are in use on this device, and how the organisation's newer ones come into use, from a folder or from
+//! its server.
 
-use crate::{error::Error, exit::Exit, globals::Globals, human, output::Output, session};
+use super::fetch::cancelled_by_signal;
+use crate::{error::Error, exit::Exit, globals::Globals, human, output::Output, progress::Bar, session};
 use serde::Serialize;
 use snaptrak::{
-    ActivateModels, ModelInUse, ModelsActivated, ModelsReport, ModelsVersion, PinnedTrust, Sha256Digest, VerifiedModels,
+    ActivateModels, Budget, ModelInUse, ModelsActivated, ModelsReport, ModelsUpdated, ModelsVersion, PinnedTrust,
+    Sha256Digest, UpdateModels, UpdateOutcome, VerifiedModels,
 };
 use std::{
     fs,
@@ -27,6 +30,8 @@ enum Action {
     Verify(Trust),
     /// Test a signed version on this device, and use it from then on if it works
     Activate(Activate),
+    /// Ask the organisation's server for newer models, and use them from then on if they work
+    Update(Update),
     /// Use the version before again, or the packaged models
     Rollback,
 }
@@ -40,6 +45,19 @@ struct Activate {
     from: PathBuf,
     #[command(flatten)]
     trust: Trust,
+}
+
+#[derive(Debug, clap::Args)]
+struct Update {
+    /// End cleanly after so many milliseconds; what has arrived waits for the next time
+    #[arg(long, value_name = "N")]
+    budget_ms: Option<u64>,
+    /// Begin no download of more bytes; 0 asks only what there is
+    #[arg(long, value_name = "N")]
+    budget_bytes: Option<u64>,
+    /// Try a version again that was refused before
+    #[arg(long)]
+    again: bool,
 }
 
 /// For a device that belongs to no account yet.
@@ -94,6 +112,19 @@ struct ActivateShape {
 }
 
 #[derive(Serialize)]
+struct UpdateShape {
+    outcome: &'static str,
+    /// What the server has, if that is news.
+    version: Option<u64>,
+    files: u64,
+    bytes: u64,
+    left_bytes: u64,
+    rolled_back: Option<String>,
+    #[serde(flatten)]
+    list: ListShape,
+}
+
+#[derive(Serialize)]
 struct VerifyShape {
     versions: Vec<Verified>,
 }
@@ -111,6 +142,7 @@ pub(crate) fn run(arguments: &Arguments, globals: &Globals, output: &Output) -> 
         Action::List => list(globals, output),
         Action::Verify(trust) => verify(trust, globals, output),
         Action::Activate(activate) => self::activate(activate, globals, output),
+        Action::Update(update) => self::update(update, globals, output),
         Action::Rollback => rollback(globals, output),
     }
 }
@@ -141,6 +173,45 @@ fn activate(arguments: &Activate, globals: &Globals, output: &Output) -> Result<
         format!("{}\n\n{}", human::printable(&head), words(&shape.list))
     })?;
     Ok(if shape.activated { Exit::Done } else { Exit::Damaged })
+}
+
+fn update(arguments: &Update, globals: &Globals, output: &Output) -> Result<Exit, Error> {
+    let budget = Budget { time_ms: arguments.budget_ms, bytes: arguments.budget_bytes };
+    let what = UpdateModels { budget, again: arguments.again };
+    let updated = session::with_store(globals, output, |sdk| {
+        Ok(sdk.update_models_until(what, &Bar::new(output), &cancelled_by_signal()?)?)
+    })?;
+    let ModelsUpdated { outcome, version, files, bytes, left_bytes, rolled_back, report } = updated;
+    let list = ListShape::from(report);
+    let shape = UpdateShape { outcome: outcome.as_str(), version, files, bytes, left_bytes, rolled_back, list };
+    output.result("snaptrak.models_update/1", &shape, |shape| {
+        let head = said(outcome, shape);
+        format!("{}\n\n{}", human::printable(&head), words(&shape.list))
+    })?;
+    Ok(match outcome {
+        UpdateOutcome::UpToDate | UpdateOutcome::Activated | UpdateOutcome::NotForThisDevice => Exit::Done,
+        UpdateOutcome::RolledBack | UpdateOutcome::RefusedBefore => Exit::Damaged,
+        UpdateOutcome::BudgetBytes | UpdateOutcome::BudgetTime => Exit::Incomplete,
+    })
+}
+
+fn said(outcome: UpdateOutcome, shape: &UpdateShape) -> String {
+    let version = shape.version.map_or_else(|| "the newest version".to_owned(), |version| format!("version {version}"));
+    let came = human::size(shape.bytes);
+    match outcome {
+        UpdateOutcome::UpToDate => "there are no newer models".to_owned(),
+        UpdateOutcome::Activated => format!("{version} works on this device and is in use ({came} came)"),
+        UpdateOutcome::RolledBack => {
+            let why = shape.rolled_back.as_deref().unwrap_or_default();
+            format!("{version} does not work on this device and is not used: {why}")
+        }
+        UpdateOutcome::RefusedBefore => format!("{version} was refused before; --again tries it again"),
+        UpdateOutcome::NotForThisDevice => format!("{version} is not for this device yet"),
+        UpdateOutcome::BudgetBytes => format!("{version} needs {} more", human::size(shape.left_bytes)),
+        UpdateOutcome::BudgetTime => {
+            format!("the time is over: {came} came, {} are missing", human::size(shape.left_bytes))
+        }
+    }
 }
 
 fn verify(trust: &Trust, globals: &Globals, output: &Output) -> Result<Exit, Error> {

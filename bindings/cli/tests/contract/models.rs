@@ -223,6 +223,18 @@ fn what_the_organisation_did_not_sign_is_refused_and_changes_nothing() {
 }
 
 #[test]
+fn an_update_wants_an_account_and_a_quota_that_can_be_meant() {
+    let field = Field::new();
+    assert_fails(|| field.command(&["models", "update"]), 1, "not_enrolled");
+    assert_fails(|| field.command(&["models", "list", "--models-quota-bytes", "10"]), 2, "invalid_argument");
+    field.release(2, &field.key, |_, _| {});
+    let mut tight = field.activation(2);
+    tight.env("SNAPTRAK_MODELS_QUOTA_BYTES", "1048576");
+    let (exit, answer) = one_object(run(tight.arg("--json")));
+    assert_eq!(exit, 0, "one version fits: {answer}");
+}
+
+#[test]
 fn damage_is_told_by_verify_and_the_version_before_is_used() {
     let field = Field::new();
     for version in [2, 3] {

@@ -114,6 +114,22 @@ extension SnapTrak {
         try await fetching(id: id).report()
     }
 
+    /// Asks the organisation's server for newer models, and says how far it is.
+    ///
+    /// - Parameter what: How much the download may use, and whether a version that was refused is tried again.
+    public func updatingModels(what: UpdateModels? = nil) -> Work<ModelsUpdated> {
+        Work { [self] in try await updateModels(what: what, progress: $0, cancellation: $1) }
+    }
+
+    /// Asks the organisation's server for newer models, and uses them from then on if they work on this device. Cancelling the task
+    /// breaks it off; what has arrived waits for the next time.
+    ///
+    /// - Parameter what: How much the download may use, and whether a version that was refused is tried again.
+    /// - Throws: ``SnapTrakError/Refused(code:detail:)`` with the code `cancelled` when it was broken off.
+    public func updateModels(what: UpdateModels? = nil) async throws -> ModelsUpdated {
+        try await updatingModels(what: what).report()
+    }
+
     /// Understands the pictures that wait, and says how far it is. Broken off, it finishes the picture that it is looking at; what was
     /// understood is kept, and the next run goes on.
     ///

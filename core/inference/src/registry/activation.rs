@@ -1,9 +1,10 @@
 //! Which models are in use on this device, and the one way in which that changes.
 //!
-//! Owns a folder: `VERSION/` with a signed manifest and its files for each version, `incoming/` while one is copied, and
-//! `active.json`. Refuses to know signatures (a [`Release`] was accepted before it comes here), engines (the self-test is an
+//! Owns a folder: `VERSION/` with a signed manifest and its files for each version, `incoming/` while one is put together,
+//! `downloads/` while its files arrive, `active.json` and `newest.json`. Refuses to know signatures (a [`Release`] was accepted before it comes here), engines (the self-test is an
 //! argument) and where files come from. Starts without a network; where nothing was activated, or nothing that was is whole any
-//! more, the models that were packaged with the app are in use.
+//! more, the models that were packaged with the app are in use; so they are while they are newer than what was activated, which is
+//! what an update of the app brings.
 //!
 //! Order: copy into `incoming/`, sync, verify, rename to `VERSION/`, sync; record the trial; self-test; record the
 //! confirmation. Until the last step the version that was in use is still in use, so a process that dies anywhere leaves one that
@@ -13,8 +14,10 @@
 use super::candidate::Candidate;
 use super::disk::{DeviceDisk, Disk};
 use super::manifest::{Manifest, ManifestError};
+use super::records::Records;
 use super::self_test::{SelfTest, SelfTestFailure};
-use super::state::{Accepted, Because, Confirmed, Refused, State, StateError};
+use super::staging::Files;
+use super::state::{Accepted, Because, Confirmed, Refused, State};
 use super::verify::VerifyError;
 use snaptrak_domain::{DeviceId, Sha256Digest};
 use std::{
@@ -22,12 +25,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-const STATE_FILE: &str = "active.json";
-const STATE_FILE_NEW: &str = "active.json.new";
-const STATE_FILE_DAMAGED: &str = "active.json.damaged";
-const INCOMING: &str = "incoming";
-const MANIFEST_FILE: &str = "manifest.json";
-const SIGNED_FILE: &str = "signed.json";
+pub(super) const MANIFEST_FILE: &str = "manifest.json";
+pub(super) const SIGNED_FILE: &str = "signed.json";
 
 /// Why the models did not change, or cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +47,17 @@ pub enum RegistryError {
         bytes: u64,
         /// What all may take.
         quota_bytes: u64,
+    },
+    /// Staged rollout gives this device none of its models: what is in use stays in use.
+    #[error("the manifest has no models for this device")]
+    NotForThisDevice,
+    /// The app's package has newer models: the organisation has to publish its own anew.
+    #[error("the manifest's own version is {version}; the app was packaged with version {packaged}")]
+    OlderThanPackaged {
+        /// The manifest's own version, apart from the one that was signed with it.
+        version: u64,
+        /// That of the packaged manifest.
+        packaged: u64,
     },
     /// The folder was written by newer software: update.
     #[error("the folder of models was written by newer software")]
@@ -130,7 +140,7 @@ pub struct InUse {
 /// The registry of one device.
 pub struct Registry {
     options: RegistryOptions,
-    state: State,
+    records: Records,
     disk: Box<dyn Disk>,
 }
 
@@ -142,34 +152,22 @@ impl Registry {
     }
 
     pub(super) fn open_on(options: RegistryOptions, disk: Box<dyn Disk>) -> Result<Self, RegistryError> {
-        let path = options.folder.join(STATE_FILE);
-        let state = match fs::read(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(State::default()),
-            Err(source) => return Err(RegistryError::io("read what is active")(source)),
-            Ok(bytes) => State::parse(&bytes),
-        };
-        let state = match state {
-            Ok(state) => state,
-            Err(StateError::Newer) => return Err(RegistryError::Newer),
-            Err(StateError::Damaged) => {
-                tracing::warn!("what is active cannot be read: it is set aside");
-                disk.rename(&path, &options.folder.join(STATE_FILE_DAMAGED))
-                    .map_err(RegistryError::io("set a damaged record aside"))?;
-                State::default()
-            }
-        };
-        let mut registry = Self { options, state, disk };
-        if let Some(version) = registry.state.trial {
+        let records = Records::read(&options.folder, disk.as_ref())?;
+        let mut registry = Self { options, records, disk };
+        if let Some(version) = registry.state().trial {
             tracing::warn!(version, "the process died while these models were tested: they are not used");
-            registry.save(registry.state.refuse(Because::BrokeOff))?;
+            registry.save(registry.state().refuse(Because::BrokeOff))?;
         }
         Ok(registry)
     }
 
-    /// The models to use: the active version, else the one before, else the packaged ones, whichever is the first that is whole.
+    /// The models to use: the active version, else the one before, whichever is the first that is whole and not older than the
+    /// packaged models; else those.
     pub fn in_use(&self) -> Result<InUse, RegistryError> {
-        for confirmed in [self.state.active, self.state.previous].into_iter().flatten() {
+        let packaged = self.packaged();
+        for confirmed in self.confirmed() {
             match self.whole(confirmed) {
+                Ok(candidate) if self.packaged_wins(packaged.as_ref(), &candidate.manifest) => break,
                 Ok(candidate) => {
                     let folder = self.version_folder(confirmed.version);
                     let source = Source::Version(confirmed.version);
@@ -179,9 +177,7 @@ impl Registry {
             }
         }
         let folder = self.options.packaged.clone().ok_or(RegistryError::NoModels)?;
-        let manifest = Manifest::read_bytes(&folder)?;
-        let manifest = super::rollout::parse_for_device(&manifest, self.options.device_id)?;
-        Ok(InUse { source: Source::Packaged, folder, manifest })
+        Ok(InUse { source: Source::Packaged, folder, manifest: packaged.ok_or(RegistryError::NoModels)?? })
     }
 
     /// Takes a version in from a folder that holds its files, tests it, and uses it from then on. Files that are here already
@@ -192,20 +188,40 @@ impl Registry {
         from: &Path,
         self_test: &dyn SelfTest,
     ) -> Result<Activated, RegistryError> {
+        self.activate_from(release, Files::In(from), self_test)
+    }
+
+    /// The same for a version whose files are all on this device ([`Registry::missing`]); what was downloaded is cleared away.
+    pub fn activate_downloaded(
+        &mut self,
+        release: &Release,
+        self_test: &dyn SelfTest,
+    ) -> Result<Activated, RegistryError> {
+        let activated = self.activate_from(release, Files::OnThisDevice, self_test)?;
+        self.clear_downloads();
+        Ok(activated)
+    }
+
+    fn activate_from(
+        &mut self,
+        release: &Release,
+        files: Files<'_>,
+        self_test: &dyn SelfTest,
+    ) -> Result<Activated, RegistryError> {
         let version = release.accepted.version;
-        let candidate = Candidate::read(&release.manifest, self.options.device_id, &self.options.engines)?;
+        let candidate = self.candidate(release)?;
         let folder = self.version_folder(version);
         if !self.is_staged(release, &candidate) {
-            self.stage(release, &candidate, from)?;
+            self.stage(release, &candidate, files)?;
         }
-        self.save(self.state.begin(release.accepted))?;
+        self.save(self.state().begin(release.accepted))?;
         if let Err(failure) = self_test.check(&folder, &candidate) {
             tracing::warn!(version, %failure, "these models failed their self-test: they are not used");
-            self.save(self.state.refuse(Because::SelfTestFailed))?;
+            self.save(self.state().refuse(Because::SelfTestFailed))?;
             return Ok(Activated::RolledBack { failure });
         }
         let manifest_sha256 = sha256(&release.manifest);
-        self.save(self.state.confirm(Confirmed { version, manifest_sha256 }))?;
+        self.save(self.state().confirm(Confirmed { version, manifest_sha256 }))?;
         tracing::info!(version, "these models are in use");
         if let Err(error) = self.make_room(0) {
             // Nothing depends on it: the next activation tries again.
@@ -214,20 +230,44 @@ impl Registry {
         Ok(Activated::Confirmed)
     }
 
+    /// What a release is for this device.
+    pub(super) fn candidate(&self, release: &Release) -> Result<Candidate, RegistryError> {
+        let candidate = Candidate::read(&release.manifest, self.options.device_id, &self.options.engines)?;
+        if candidate.manifest.models.is_empty() {
+            return Err(RegistryError::NotForThisDevice);
+        }
+        let version = candidate.manifest.version;
+        match self.packaged() {
+            // It would never be used.
+            Some(Ok(Manifest { version: packaged, .. })) if packaged > version => {
+                Err(RegistryError::OlderThanPackaged { version, packaged })
+            }
+            Some(_) | None => Ok(candidate),
+        }
+    }
+
     /// Uses the version before again, or the packaged models where there is none that is whole. The version that was in use
     /// can be activated again.
     pub fn rollback(&mut self) -> Result<InUse, RegistryError> {
-        let whole = self.state.previous.is_some_and(|previous| self.whole(previous).is_ok());
-        if self.state.active.is_some() {
-            self.save(self.state.roll_back(whole))?;
+        let whole = self.state().previous.is_some_and(|previous| self.whole(previous).is_ok());
+        if self.state().active.is_some() {
+            self.save(self.state().roll_back(whole))?;
         }
         self.in_use()
     }
 
+    /// Whether there is nothing to do for the version that was accepted last: it is in use and whole, or it was refused for
+    /// good. One that broke off once may have been none of the models' doing, and is tried once more.
+    pub fn is_settled(&self) -> bool {
+        let Some(newest) = self.newest() else { return false };
+        let active = self.state().active.filter(|active| active.version == newest.version);
+        let refused = self.refused().filter(|refused| refused.version == newest.version);
+        active.is_some_and(|active| self.whole(active).is_ok()) || refused.is_some_and(|refused| refused.is_final())
+    }
+
     /// Whether a version that was activated is whole on this device, file by file.
     pub fn verify(&self, version: u64) -> Result<(), RegistryError> {
-        let confirmed = [self.state.active, self.state.previous].into_iter().flatten();
-        match confirmed.into_iter().find(|confirmed| confirmed.version == version) {
+        match self.confirmed().find(|confirmed| confirmed.version == version) {
             Some(confirmed) => self.whole(confirmed).map(drop),
             None => Err(RegistryError::NoModels),
         }
@@ -253,32 +293,44 @@ impl Registry {
 
     /// The signed manifest that was accepted last: no older one may be accepted.
     pub fn newest(&self) -> Option<Accepted> {
-        self.state.newest
+        self.records.newest
     }
 
     /// The version that was refused last.
     pub fn refused(&self) -> Option<Refused> {
-        self.state.refused
+        self.state().refused
     }
 
     pub(super) fn state(&self) -> &State {
-        &self.state
+        &self.records.state
     }
 
     pub(super) fn disk(&self) -> &dyn Disk {
         self.disk.as_ref()
     }
 
-    pub(super) fn folder(&self) -> &Path {
-        &self.options.folder
-    }
-
-    pub(super) fn quota_bytes(&self) -> u64 {
-        self.options.quota_bytes
+    pub(super) fn options(&self) -> &RegistryOptions {
+        &self.options
     }
 
     pub(super) fn version_folder(&self, version: u64) -> PathBuf {
         self.options.folder.join(version.to_string())
+    }
+
+    fn confirmed(&self) -> impl Iterator<Item = Confirmed> {
+        [self.state().active, self.state().previous].into_iter().flatten()
+    }
+
+    fn packaged(&self) -> Option<Result<Manifest, ManifestError>> {
+        let folder = self.options.packaged.as_deref()?;
+        let manifest = Manifest::read_bytes(folder);
+        Some(manifest.and_then(|manifest| super::rollout::parse_for_device(&manifest, self.options.device_id)))
+    }
+
+    /// Whether the packaged models stand before a version: they are newer, and whole.
+    fn packaged_wins(&self, packaged: Option<&Result<Manifest, ManifestError>>, other: &Manifest) -> bool {
+        let newer = packaged.is_some_and(|packaged| packaged.as_ref().is_ok_and(|it| it.version > other.version));
+        newer && self.verify_packaged().is_ok()
     }
 
     fn whole(&self, confirmed: Confirmed) -> Result<Candidate, RegistryError> {
@@ -292,51 +344,8 @@ impl Registry {
         Ok(candidate)
     }
 
-    fn is_staged(&self, release: &Release, candidate: &Candidate) -> bool {
-        let folder = self.version_folder(release.accepted.version);
-        let same = |name: &str, bytes: &[u8]| fs::read(folder.join(name)).is_ok_and(|found| found == bytes);
-        same(MANIFEST_FILE, &release.manifest)
-            && same(SIGNED_FILE, &release.signed)
-            && candidate.verify(&folder).is_ok()
-    }
-
-    fn stage(&self, release: &Release, candidate: &Candidate, from: &Path) -> Result<(), RegistryError> {
-        // Before anything is copied: what is damaged at its source costs no room.
-        candidate.verify(from)?;
-        let version = release.accepted.version;
-        let bytes = [&release.manifest, &release.signed]
-            .iter()
-            .fold(candidate.bytes(), |sum, file| sum.saturating_add(file.len() as u64));
-        self.make_room(bytes)?;
-        let (root, incoming) = (&self.options.folder, self.options.folder.join(INCOMING));
-        let copying = RegistryError::io("copy the models");
-        self.disk.remove_folder(&incoming).map_err(&copying)?;
-        self.disk.create_folder(&incoming).map_err(&copying)?;
-        for file in &candidate.files {
-            self.disk.copy(&from.join(&file.file), &incoming.join(&file.file), file.bytes).map_err(&copying)?;
-        }
-        self.disk.write(&incoming.join(MANIFEST_FILE), &release.manifest).map_err(&copying)?;
-        self.disk.write(&incoming.join(SIGNED_FILE), &release.signed).map_err(&copying)?;
-        self.disk.sync_folder(&incoming).map_err(&copying)?;
-        // Again, on what will be used: the source may have changed meanwhile.
-        candidate.verify(&incoming)?;
-        let target = self.version_folder(version);
-        // What lies there is not whole, or it would not be staged.
-        self.disk.remove_folder(&target).map_err(&copying)?;
-        self.disk.rename(&incoming, &target).map_err(&copying)?;
-        self.disk.sync_folder(root).map_err(&copying)
-    }
-
-    /// Replaces the record whole: after a kill or a power cut it is the old one or the new one.
     fn save(&mut self, state: State) -> Result<(), RegistryError> {
-        let folder = &self.options.folder;
-        let saving = RegistryError::io("write what is active");
-        let new = folder.join(STATE_FILE_NEW);
-        self.disk.write(&new, &state.to_bytes()).map_err(&saving)?;
-        self.disk.rename(&new, &folder.join(STATE_FILE)).map_err(&saving)?;
-        // From here on the next start reads the new record, whatever the sync says.
-        self.state = state;
-        self.disk.sync_folder(folder).map_err(&saving)
+        self.records.save(state, &self.options.folder, self.disk.as_ref())
     }
 }
 

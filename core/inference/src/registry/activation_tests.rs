@@ -1,174 +1,18 @@
 //! Activation on a disk that fails at every step, and everything that must leave the version in use alone.
 
-use super::activation::{Activated, InUse, Registry, RegistryError, RegistryOptions, Release, Source};
+use super::activation::{Activated, Registry, RegistryError, RegistryOptions, Source};
 use super::candidate::Candidate;
-use super::disk::{DeviceDisk, Disk};
-use super::self_test::{SelfTest, SelfTestFailure};
-use super::state::{Accepted, Because};
+use super::state::Because;
+use super::test_device::{Device, DyingDisk, fails, works};
 use super::verify::VerifyError;
-use super::versions::QUOTA_BYTES;
-use serde_json::json;
-use snaptrak_domain::{DeviceId, Sha256Digest, engine::EngineError};
 use std::{
-    fs, io,
-    path::{Path, PathBuf},
+    fs,
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
 };
-use tempfile::TempDir;
-
-/// Does so many things and then nothing any more, as a process that was killed; the last one is half done.
-struct DyingDisk(Arc<AtomicUsize>);
-
-impl DyingDisk {
-    /// Whether this step is the one in which it dies.
-    fn dies(&self) -> io::Result<bool> {
-        let left = self.0.load(Ordering::Relaxed);
-        self.0.store(left.saturating_sub(1), Ordering::Relaxed);
-        if left == 0 { Err(io::Error::other("killed")) } else { Ok(left == 1) }
-    }
-
-    fn step(&self, whole: impl FnOnce() -> io::Result<()>, half: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
-        if self.dies()? {
-            half()?;
-            return Err(io::Error::other("killed"));
-        }
-        whole()
-    }
-}
-
-impl Disk for DyingDisk {
-    fn create_folder(&self, path: &Path) -> io::Result<()> {
-        self.step(|| DeviceDisk.create_folder(path), || Ok(()))
-    }
-
-    fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        self.step(|| DeviceDisk.write(path, bytes), || fs::write(path, &bytes[..bytes.len() / 2]))
-    }
-
-    fn copy(&self, from: &Path, to: &Path, bytes_max: u64) -> io::Result<()> {
-        self.step(|| DeviceDisk.copy(from, to, bytes_max), || DeviceDisk.copy(from, to, bytes_max / 2))
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        // Atomic: it happened, and the process never knew.
-        self.step(|| DeviceDisk.rename(from, to), || DeviceDisk.rename(from, to))
-    }
-
-    fn sync_folder(&self, path: &Path) -> io::Result<()> {
-        self.step(|| DeviceDisk.sync_folder(path), || Ok(()))
-    }
-
-    fn remove_folder(&self, path: &Path) -> io::Result<()> {
-        let one_file = || {
-            let first = fs::read_dir(path).ok().and_then(|mut entries| entries.next());
-            first.map_or(Ok(()), |entry| fs::remove_file(entry?.path()))
-        };
-        self.step(|| DeviceDisk.remove_folder(path), one_file)
-    }
-}
-
-struct Device {
-    folder: TempDir,
-}
-
-fn shipped() -> serde_json::Value {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/manifest.json");
-    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    ring::digest::digest(&ring::digest::SHA256, bytes).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn works(_: &Path, _: &Candidate) -> Result<(), SelfTestFailure> {
-    Ok(())
-}
-
-fn fails(_: &Path, candidate: &Candidate) -> Result<(), SelfTestFailure> {
-    let model_id = candidate.manifest.models[0].id.clone();
-    Err(EngineError::Model { model_id, detail: "it is not a model".to_owned() }.into())
-}
-
-impl Device {
-    /// With packaged models.
-    fn new() -> Self {
-        let device = Self { folder: tempfile::tempdir().unwrap() };
-        let packaged = device.release(0).manifest;
-        fs::rename(device.path("from-0"), device.path("packaged")).unwrap();
-        fs::write(device.path("packaged/manifest.json"), packaged).unwrap();
-        device
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    /// A release and, in `from-VERSION`, its files.
-    fn release(&self, version: u64) -> Release {
-        let from = self.path(&format!("from-{version}"));
-        fs::create_dir_all(&from).unwrap();
-        let mut manifest = shipped();
-        manifest["version"] = json!(version);
-        for model in manifest["models"].as_array_mut().unwrap() {
-            model["version"] = json!(version.to_string());
-            model["variants"].as_array_mut().unwrap().truncate(1);
-            let variant = &mut model["variants"][0];
-            let bytes = format!("weights of {} in version {version}", variant["file"]).into_bytes();
-            fs::write(from.join(variant["file"].as_str().unwrap()), &bytes).unwrap();
-            variant["bytes"] = json!(bytes.len());
-            variant["sha256"] = json!(hex(&bytes));
-        }
-        let manifest = serde_json::to_vec(&manifest).unwrap();
-        let accepted = Accepted { version, sha256: Sha256Digest([version as u8; 32]) };
-        Release { accepted, manifest, signed: format!("signed {version}").into_bytes() }
-    }
-
-    fn options(&self) -> RegistryOptions {
-        RegistryOptions {
-            folder: self.path("models"),
-            packaged: Some(self.path("packaged")),
-            device_id: DeviceId::from_bytes([9; 16]),
-            engines: vec!["ort".to_owned()],
-            quota_bytes: QUOTA_BYTES,
-        }
-    }
-
-    fn registry(&self) -> Registry {
-        Registry::open(self.options()).unwrap()
-    }
-
-    fn activate(&self, version: u64) -> Activated {
-        self.try_activate(version, &works).unwrap()
-    }
-
-    fn try_activate(&self, version: u64, test: &dyn SelfTest) -> Result<Activated, RegistryError> {
-        let release = self.release(version);
-        self.registry().activate(&release, &self.path(&format!("from-{version}")), test)
-    }
-
-    /// What a new process uses; `in_use` has compared every file.
-    fn source(&self) -> Source {
-        let in_use = self.registry().in_use().unwrap();
-        self.assert_whole(&in_use);
-        in_use.source
-    }
-
-    fn assert_whole(&self, in_use: &InUse) {
-        let version = in_use.manifest.version;
-        let wanted = match in_use.source {
-            Source::Version(version) => version,
-            Source::Packaged => 0,
-        };
-        assert_eq!(version, wanted);
-        for model in &in_use.manifest.models {
-            let file = fs::read_to_string(in_use.folder.join(&model.variants[0].file)).unwrap();
-            assert!(file.ends_with(&format!(" in version {version}")), "{file}");
-        }
-    }
-}
 
 #[test]
 fn the_packaged_models_are_in_use_until_a_version_is_confirmed() {
@@ -204,6 +48,25 @@ fn a_file_that_is_not_the_manifests_changes_nothing() {
     fs::write(&file, &good).unwrap();
     assert!(matches!(activate().unwrap(), Activated::Confirmed));
     assert_eq!(device.source(), Source::Version(2));
+}
+
+#[test]
+fn an_apps_update_that_packages_newer_models_is_not_held_up_by_what_was_activated() {
+    let device = Device::new();
+    device.activate(3);
+    device.package(3);
+    assert_eq!(device.source(), Source::Version(3), "the organisation's word counts where both are the same");
+    device.package(4);
+    assert_eq!(device.registry().in_use().unwrap().source, Source::Packaged);
+    let release = device.release(3);
+    let refused = device.registry().activate(&release, &device.path("from-3"), &works);
+    assert!(matches!(refused, Err(RegistryError::OlderThanPackaged { version: 3, packaged: 4 })), "{refused:?}");
+    // A package that is not whole is no reason to leave what works.
+    fs::remove_file(device.path("packaged/blazeface_back.onnx")).unwrap();
+    assert_eq!(device.registry().in_use().unwrap().source, Source::Version(3));
+    device.package(4);
+    device.activate(5);
+    assert_eq!(device.source(), Source::Version(5));
 }
 
 #[test]
@@ -282,6 +145,16 @@ fn damage_after_the_activation_falls_back_and_is_repaired_by_the_next_one() {
     fs::write(device.path("models/active.json"), "\0\0\0").unwrap();
     assert_eq!(device.source(), Source::Packaged);
     assert!(device.path("models/active.json.damaged").exists());
+    let newest = || device.registry().newest().unwrap().version;
+    assert_eq!(newest(), 2, "an older one is still not accepted after it");
+    device.activate(2);
+    assert_eq!(device.source(), Source::Version(2));
+    // And the other way round.
+    fs::write(device.path("models/newest.json"), "\0\0\0").unwrap();
+    assert_eq!((device.source(), newest()), (Source::Version(2), 2));
+    device.activate(2);
+    fs::remove_file(device.path("models/active.json")).unwrap();
+    assert_eq!(newest(), 2, "whatever is saved next mends it");
     fs::write(device.path("models/active.json"), "{\"format\":\"snaptrak.models-active/2\"}").unwrap();
     assert!(matches!(Registry::open(device.options()), Err(RegistryError::Newer)));
 }
@@ -383,6 +256,22 @@ fn old_versions_make_room_but_never_the_active_one_or_the_one_before() {
         fs::create_dir_all(device.path("models").join(stranger)).unwrap();
     }
     assert_eq!(device.registry().versions().unwrap(), versions, "folders of others are not ours");
+}
+
+#[test]
+fn a_version_that_rollout_keeps_from_this_device_leaves_what_is_in_use() {
+    let device = Device::new();
+    device.activate(1);
+    let mut release = device.release(2);
+    let mut manifest: serde_json::Value = serde_json::from_slice(&release.manifest).unwrap();
+    for model in manifest["models"].as_array_mut().unwrap() {
+        model["rollout"] = serde_json::json!({"share": 0});
+    }
+    release.manifest = serde_json::to_vec(&manifest).unwrap();
+    let refused = device.registry().activate(&release, &device.path("from-2"), &works);
+    assert!(matches!(refused, Err(RegistryError::NotForThisDevice)), "{refused:?}");
+    assert!(matches!(device.registry().missing(&release), Err(RegistryError::NotForThisDevice)));
+    assert_eq!((device.source(), device.registry().newest().unwrap().version), (Source::Version(1), 1));
 }
 
 #[test]

@@ -12,6 +12,8 @@ pub(super) trait Disk: Send + Sync {
     fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
     /// Copies at most so many bytes of a file and waits for the disk.
     fn copy(&self, from: &Path, to: &Path, bytes_max: u64) -> io::Result<()>;
+    /// Gives a file that is durable a second name; where the system cannot, copies at most so many bytes of it.
+    fn link(&self, from: &Path, to: &Path, bytes_max: u64) -> io::Result<()>;
     /// Gives a file or folder another name, replacing a file that has it.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Makes the names in a folder durable.
@@ -38,6 +40,10 @@ impl Disk for DeviceDisk {
         let mut file = File::create(to)?;
         io::copy(&mut File::open(from)?.take(bytes_max), &mut file)?;
         file.sync_all()
+    }
+
+    fn link(&self, from: &Path, to: &Path, bytes_max: u64) -> io::Result<()> {
+        fs::hard_link(from, to).or_else(|_| self.copy(from, to, bytes_max))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {

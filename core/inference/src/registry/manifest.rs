@@ -242,6 +242,20 @@ pub struct Variant {
     /// How those outputs become boxes.
     #[serde(default)]
     pub decoder: Option<Decoder>,
+    /// What this file answers to the wave: a self-test compares with it where the entry has no golden tensors.
+    #[serde(default)]
+    pub answers: Vec<WaveAnswer>,
+}
+
+/// Some values of an output for the one input that needs no file: value i of every input is `(i % 997) * 2 / 996 - 1`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct WaveAnswer {
+    /// What the file calls the output.
+    pub output: String,
+    /// Places in it, in the order of its shape.
+    pub at: Vec<usize>,
+    /// The values there.
+    pub values: Vec<f32>,
 }
 
 /// How far engines, builds and machines may differ and still agree.

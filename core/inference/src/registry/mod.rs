@@ -8,10 +8,13 @@ mod activation;
 mod candidate;
 mod decoder;
 mod disk;
+mod download;
 mod golden;
 mod manifest;
+mod records;
 mod rollout;
 mod self_test;
+mod staging;
 mod state;
 mod test_inputs;
 mod validate;
@@ -20,15 +23,20 @@ mod versions;
 
 #[cfg(test)]
 mod activation_tests;
+#[cfg(test)]
+mod download_tests;
+#[cfg(test)]
+mod test_device;
 
 pub use activation::{Activated, InUse, Registry, RegistryError, RegistryOptions, Release, Source};
 pub use candidate::Candidate;
 pub use decoder::{
     Activation, AnchorShape, BlazefaceDecoder, BlazefaceLayer, BoxOrder, BoxScales, Decoder, SsdAnchors, SsdDecoder,
 };
+pub use download::{ArrivingModel, MissingModel};
 pub use manifest::{
     ColourOrder, DataType, InputContract, Layout, MANIFEST_SCHEMA, Manifest, ManifestError, ModelEntry, NmsRule,
-    Normalisation, OutputContract, Resize, ResizeFilter, Thresholds, Tolerance, Variant,
+    Normalisation, OutputContract, Resize, ResizeFilter, Thresholds, Tolerance, Variant, WaveAnswer,
 };
 pub use rollout::{SHARE_ALL, is_in_share, parse_for_device};
 pub(crate) use self_test::TENSOR_ABS_DEFAULT;

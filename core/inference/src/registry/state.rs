@@ -25,6 +25,26 @@ pub struct Refused {
     pub version: u64,
     /// Why.
     pub because: Because,
+    /// How often in a row it was refused for this.
+    #[serde(default = "once")]
+    pub times: u32,
+}
+
+impl Refused {
+    /// Whether nothing but somebody's word brings it back.
+    pub(super) fn is_final(&self) -> bool {
+        match self.because {
+            Because::SelfTestFailed | Because::RolledBack => true,
+            Because::BrokeOff => self.times >= BROKE_OFF_MAX,
+        }
+    }
+}
+
+/// A process that dies in a self-test may have been killed by anything; one that dies in it twice is kept from a third time.
+const BROKE_OFF_MAX: u32 = 2;
+
+fn once() -> u32 {
+    1
 }
 
 /// Why a version is not in use.
@@ -112,8 +132,12 @@ impl State {
 
     /// The version on trial is not used.
     pub(super) fn refuse(&self, because: Because) -> Self {
-        let refused = self.trial.map(|version| Refused { version, because }).or(self.refused);
-        Self { trial: None, refused, ..self.clone() }
+        let before = |version| {
+            let same = self.refused.filter(|refused| (refused.version, refused.because) == (version, because));
+            same.map_or(0, |refused| refused.times)
+        };
+        let refuse = |version| Refused { version, because, times: before(version).saturating_add(1) };
+        Self { trial: None, refused: self.trial.map(refuse).or(self.refused), ..self.clone() }
     }
 
     /// The version on trial is in use from now on.
@@ -127,7 +151,8 @@ impl State {
 
     /// The version before is in use again: the packaged models where there is none, or where it is not whole.
     pub(super) fn roll_back(&self, previous_is_whole: bool) -> Self {
-        let refused = self.active.map(|active| Refused { version: active.version, because: Because::RolledBack });
+        let refused =
+            self.active.map(|active| Refused { version: active.version, because: Because::RolledBack, times: 1 });
         let active = self.previous.filter(|_| previous_is_whole);
         Self { active, previous: None, trial: None, refused, ..self.clone() }
     }
@@ -142,6 +167,22 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_version_that_broke_off_is_tried_once_more_and_one_that_failed_is_not() {
+        let accepted = Accepted { version: 4, sha256: Sha256Digest([1; 32]) };
+        let refused = |state: &State| state.refused.unwrap();
+        let once = State::default().begin(accepted).refuse(Because::BrokeOff);
+        assert!(!refused(&once).is_final());
+        let twice = once.begin(accepted).refuse(Because::BrokeOff);
+        assert!(refused(&twice).is_final());
+        // Of an earlier build, which did not count.
+        let text = String::from_utf8(once.to_bytes()).unwrap().replace(",\"times\":1", "");
+        assert_eq!(State::parse(text.as_bytes()), Ok(once.clone()));
+        let other = once.begin(Accepted { version: 5, ..accepted }).refuse(Because::BrokeOff);
+        assert!(!refused(&other).is_final(), "another version's death is not its own");
+        assert!(refused(&once.begin(accepted).refuse(Because::SelfTestFailed)).is_final());
+    }
 
     #[test]
     fn a_record_comes_back_as_it_was_and_a_newer_one_is_not_called_damaged() {

@@ -1,7 +1,9 @@
 //! What a manifest may say. Everything that later code relies on is checked here, once.
 
 use super::decoder::{BlazefaceLayer, Decoder, SsdDecoder};
-use super::manifest::{InputContract, Manifest, ManifestError, ModelEntry, OutputContract, Resize, Variant};
+use super::manifest::{
+    InputContract, Manifest, ManifestError, ModelEntry, OutputContract, Resize, Variant, WaveAnswer,
+};
 use std::collections::BTreeSet;
 
 /// Models in one manifest: every one may be loaded at once.
@@ -82,7 +84,17 @@ fn check_variant(model: &ModelEntry, variant: &Variant) -> Check {
     check(variant.names.keys().all(is_tensor), "a file renames a tensor that is not there")?;
     let entry = model.as_in(variant);
     entry.outputs.iter().try_for_each(check_output)?;
-    check_decoder(&entry)
+    check_decoder(&entry)?;
+    check(variant.answers.iter().all(|answer| fits(&entry, answer)), "an answer does not fit the file's outputs")
+}
+
+fn fits(entry: &ModelEntry, answer: &WaveAnswer) -> bool {
+    let output = entry.outputs.iter().find(|output| output.name == answer.output);
+    let length = output.map_or(0, |output| output.shape.iter().product::<usize>());
+    !answer.at.is_empty()
+        && answer.at.len() == answer.values.len()
+        && answer.at.iter().all(|at| *at < length)
+        && answer.values.iter().all(|value| value.is_finite())
 }
 
 fn check_decoder(model: &ModelEntry) -> Check {

@@ -33,7 +33,7 @@ impl Registry {
             confirmed.is_some_and(|confirmed| confirmed.version == version)
         };
         let mut versions = Vec::new();
-        for (version, bytes) in folders(self.folder()).map_err(RegistryError::io("list the versions"))? {
+        for (version, bytes) in folders(&self.options().folder).map_err(RegistryError::io("list the versions"))? {
             versions.push(Version {
                 version,
                 bytes,
@@ -50,7 +50,7 @@ impl Registry {
         let versions = self.versions()?;
         let stays = |version: &Version| self.state().keeps(version.version);
         let sum = |bytes: u64, version: &Version| bytes.saturating_add(version.bytes);
-        let quota_bytes = self.quota_bytes();
+        let quota_bytes = self.options().quota_bytes;
         let kept_bytes = versions.iter().filter(|version| stays(version)).fold(bytes, sum);
         if kept_bytes > quota_bytes && bytes > 0 {
             return Err(RegistryError::OverQuota { bytes, quota_bytes });

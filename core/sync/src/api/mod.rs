@@ -7,6 +7,7 @@ pub mod devices;
 pub mod envelopes;
 pub mod findings;
 pub mod health;
+pub mod models;
 pub mod pieces;
 pub mod receipts;
 pub mod records;

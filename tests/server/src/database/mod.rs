@@ -8,6 +8,7 @@ pub(crate) mod captures;
 pub(crate) mod devices;
 pub(crate) mod envelopes;
 pub(crate) mod findings;
+pub(crate) mod models;
 pub(crate) mod organisations;
 pub(crate) mod sessions;
 pub(crate) mod uploads;
@@ -29,7 +30,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The number is the schema version that the text leads to.
-const MIGRATIONS: &[&str] = &[include_str!("0001.sql"), include_str!("0002.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("0001.sql"), include_str!("0002.sql"), include_str!("0003.sql")];
 
 /// Another process (a command beside the server) may hold the write lock for a moment.
 const BUSY_TIMEOUT_MS: u64 = 10_000;
@@ -154,6 +155,7 @@ mod tests {
         let shipped = [
             "c7ad6733e619f20755fe796c10ef0e8eee069bb51339e5ecceee9e3631eda6e5",
             "310128145265cd4863c14431efcf35c699bad40e6f4c6cf8dac678fd52a2519b",
+            "a0643266719eedbede64cf98380a8d4cccd6ea3a9e09064104c84bf019d0e201",
         ];
         assert_eq!(MIGRATIONS.len(), shipped.len());
         for (migration, expected) in MIGRATIONS.iter().zip(shipped) {
@@ -168,7 +170,7 @@ mod tests {
         drop(Database::open(&path).expect("a new database"));
         let connection = Connection::open(&path).expect("it is there");
         connection.pragma_update(None, "user_version", 99).expect("a later version");
-        assert!(matches!(Database::open(&path), Err(Error::NewerSchema { found: 99, known: 2 })));
+        assert!(matches!(Database::open(&path), Err(Error::NewerSchema { found: 99, known: 3 })));
     }
 
     #[test]

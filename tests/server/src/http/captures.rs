@@ -10,25 +10,18 @@ use super::written::Written;
 use crate::app::{App, AppState};
 use crate::database::{AssetRow, AssetState, CaptureRow, captures, findings, uploads};
 use axum::Json;
-use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
-use axum::http::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, RANGE};
-use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::http::HeaderMap;
+use axum::response::Response;
 use rusqlite::Transaction;
 use serde::{Deserialize, Serialize};
 use snaptrak_domain::{AssetId, CaptureId, Finding, Location, Sha256Digest};
-use std::io::SeekFrom;
-use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 /// Captures of one page, unless fewer are asked for.
 const PAGE_MAX: u32 = 100;
-
-/// Bytes of a piece that are read at a time while it is sent.
-const SEND_BYTES: usize = 256 * 1024;
 
 /// Which page.
 #[derive(Deserialize, IntoParams)]
@@ -178,31 +171,7 @@ pub(crate) async fn piece(
         })
         .await?;
     let path = app.folder.piece(asset_id, index);
-    let mut file = tokio::fs::File::open(&path).await.map_err(crate::error::Error::file("open", &path))?;
-    let begin = range_begin(&asked).unwrap_or(0);
-    if begin > 0 && begin >= upload.sealed_bytes {
-        let message = "the sealed file is not that long";
-        return Err(ApiError::new(StatusCode::RANGE_NOT_SATISFIABLE, "range_not_satisfiable", message));
-    }
-    file.seek(SeekFrom::Start(begin)).await.map_err(crate::error::Error::file("seek", &path))?;
-    let left = upload.sealed_bytes - begin;
-    let headers = [
-        (CONTENT_TYPE, "application/octet-stream".to_owned()),
-        (CONTENT_LENGTH, left.to_string()),
-        (ACCEPT_RANGES, "bytes".to_owned()),
-        (ETAG, format!("\"{}\"", upload.sealed_sha256)),
-    ];
-    let body = Body::new(super::file_body::FileBody::new(file.take(left), SEND_BYTES));
-    if begin == 0 {
-        return Ok((headers, body).into_response());
-    }
-    let range = format!("bytes {begin}-{}/{}", upload.sealed_bytes - 1, upload.sealed_bytes);
-    Ok((StatusCode::PARTIAL_CONTENT, headers, [(CONTENT_RANGE, range)], body).into_response())
-}
-
-/// Where an open range begins; any other range is answered with the whole, as RFC 9110 allows.
-fn range_begin(asked: &HeaderMap) -> Option<u64> {
-    asked.get(RANGE)?.to_str().ok()?.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok()
+    super::file_body::answer(&path, upload.sealed_bytes, &upload.sealed_sha256, &asked).await
 }
 
 fn capture(app: &App, transaction: &Transaction<'_>, row: &CaptureRow) -> Result<Capture, ApiError> {

@@ -14,6 +14,7 @@ mod file_body;
 mod findings;
 mod ids;
 mod model;
+mod models;
 mod openapi;
 mod receipts;
 mod records;

@@ -2,8 +2,8 @@
 
 use super::error::ErrorBody;
 use super::{
-    accounts, captures, devices, envelopes, findings, model, receipts, records, sessions, trust, tus, upload_patch,
-    uploads,
+    accounts, captures, devices, envelopes, findings, model, models, receipts, records, sessions, trust, tus,
+    upload_patch, uploads,
 };
 use axum::Json;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
@@ -22,7 +22,7 @@ use utoipa::{Modify, OpenApi};
         records::records, captures::list, captures::one, captures::piece, findings::put_findings,
         envelopes::put_envelope, envelopes::get_envelope, receipts::one, receipts::many,
         tus::options, tus::upload_options, uploads::create, uploads::head, upload_patch::patch, uploads::terminate,
-        trust::health, document,
+        models::newest, models::file, trust::health, document,
     ),
     components(schemas(
         ErrorBody, model::RecordModel, model::RecordAssetModel, model::LocationModel, model::FindingModel,

@@ -2,8 +2,8 @@
 
 use super::error::ApiError;
 use super::{
-    accounts, captures, devices, envelopes, fault_injection, findings, openapi, receipts, records, sessions, trust,
-    tus, upload_patch, uploads,
+    accounts, captures, devices, envelopes, fault_injection, findings, models, openapi, receipts, records, sessions,
+    trust, tus, upload_patch, uploads,
 };
 use crate::app::AppState;
 use axum::Router;
@@ -30,6 +30,8 @@ pub(crate) fn router(app: AppState) -> Router {
         .route("/v1/sessions/refresh", post(sessions::refresh))
         .route("/v1/devices/{device_id}", put(devices::register))
         .route("/v1/trust", get(trust::trust))
+        .route("/v1/models", get(models::newest))
+        .route("/v1/models/files/{sha256}", get(models::file))
         .route("/v1/records", post(records::records))
         .route("/v1/captures", get(captures::list))
         .route("/v1/captures/{capture_id}", get(captures::one))

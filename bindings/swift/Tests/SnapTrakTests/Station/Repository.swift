@@ -7,6 +7,9 @@ enum Repository {
     /// The reference API that Cargo built.
     static let server = named("SNAPTRAK_SERVER") ?? root.appendingPathComponent("target/debug/snaptrak-server")
 
+    /// The project's own commands, built beside it.
+    static let xtask = server.deletingLastPathComponent().appendingPathComponent("xtask")
+
     /// What `cargo xtask models` fetched.
     static let cache = named("SNAPTRAK_CACHE") ?? root.appendingPathComponent(".cache")
 

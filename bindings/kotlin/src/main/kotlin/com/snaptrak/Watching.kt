@@ -17,6 +17,10 @@ public fun SnapTrak.syncing(budget: Budget? = null): Flow<Event<SyncReport>> =
 public fun SnapTrak.fetching(id: String): Flow<Event<FetchReport>> =
     watched { listener -> fetch(id, listener) }
 
+/** [SnapTrak.updateModels] as a flow. A collector that ends breaks the work off; what has arrived waits for the next one. */
+public fun SnapTrak.updatingModels(what: UpdateModels? = null): Flow<Event<ModelsUpdated>> =
+    watched { listener -> updateModels(what, listener) }
+
 /**
  * [SnapTrak.analyse] as a flow. A collector that ends breaks the work off after the picture that it is looking at; what was
  * understood is kept, and the next one goes on.
