@@ -176,11 +176,17 @@ impl SnapTrak {
     }
 
     /// Takes in a signed manifest with its files from a folder, as `SnapTrak::update_models` does from the server: for devices
-    /// that are given their models by hand.
-    pub async fn activate_models(&self, what: ActivateModels) -> Result<ModelsActivated, SnapTrakError> {
+    /// that are given their models by hand. Broken off before its self-test, it changes nothing.
+    #[uniffi::method(default(cancellation = None))]
+    pub async fn activate_models(
+        &self,
+        what: ActivateModels,
+        cancellation: Option<Arc<Cancellation>>,
+    ) -> Result<ModelsActivated, SnapTrakError> {
         let ActivateModels { signed, files, trust } = what;
         let what = snaptrak::ActivateModels { signed, files: files.into(), trust: trust.map(pinned).transpose()? };
-        self.run(move |core| Ok(core.activate_models(&what)?.into())).await
+        let waiting = Waiting::for_call(cancellation);
+        self.run_until(waiting, move |core, token| Ok(core.activate_models_until(&what, token)?.into())).await
     }
 
     /// Uses the version before again, or the packaged models where there is none. Without those there are none then.
@@ -189,12 +195,17 @@ impl SnapTrak {
     }
 
     /// Checks the active version, the one before and the packaged models: every file by its digest, and the organisation's
-    /// signature where its keys are known.
-    #[uniffi::method(default(trust = None))]
-    pub async fn verify_models(&self, trust: Option<PinnedTrust>) -> Result<Vec<VerifiedModels>, SnapTrakError> {
+    /// signature where its keys are known. It can be broken off.
+    #[uniffi::method(default(trust = None, cancellation = None))]
+    pub async fn verify_models(
+        &self,
+        trust: Option<PinnedTrust>,
+        cancellation: Option<Arc<Cancellation>>,
+    ) -> Result<Vec<VerifiedModels>, SnapTrakError> {
         let trust = trust.map(pinned).transpose()?;
-        self.run(move |core| {
-            let verified = core.verify_models(trust.as_ref())?;
+        let waiting = Waiting::for_call(cancellation);
+        self.run_until(waiting, move |core, token| {
+            let verified = core.verify_models_until(trust.as_ref(), token)?;
             Ok(verified.versions.into_iter().map(Into::into).collect())
         })
         .await

@@ -1,9 +1,9 @@
 //! One path of `cargo xtask models check`: every model on one engine and accelerator, compared with ONNX Runtime on the
 //! processor.
 //!
-//!     check_models ort|litert|tensorflow-lite cpu|gpu|npu [MODEL]
+//!     check_models ort|litert|tensorflow-lite cpu|gpu|npu [once]
 //!
-//! With a model it runs that one alone and once, for a stand-in that takes many seconds.
+//! With `once` it runs each model once, for a stand-in that takes many seconds.
 //!
 //! Prints a JSON object a line, for each model. The environment names the accelerator's device, so that every path has a
 //! process of its own.
@@ -27,13 +27,13 @@ const RUNS: usize = 5;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let (library, accelerator, only) = match &arguments[..] {
-        [library, accelerator] => (library, accelerator, None),
-        [library, accelerator, only] => (library, accelerator, Some(only)),
-        _ => panic!("two or three arguments: library, accelerator, model"),
+    let (library, accelerator, once) = match &arguments[..] {
+        [library, accelerator] => (library, accelerator, false),
+        [library, accelerator, once] if once == "once" => (library, accelerator, true),
+        _ => panic!("two or three arguments: library, accelerator, once"),
     };
     let asked = Accelerator::ALL.into_iter().find(|known| known.as_str() == accelerator).unwrap();
-    let (warm_runs, runs) = if only.is_some() { (0, 1) } else { (WARM_RUNS, RUNS) };
+    let (warm_runs, runs) = if once { (0, 1) } else { (WARM_RUNS, RUNS) };
     let engine: Box<dyn Engine> = match library.as_str() {
         "ort" => match asked {
             Accelerator::Cpu => Box::new(common::engine()),
@@ -45,7 +45,7 @@ fn main() {
         other => panic!("unknown library {other}"),
     };
     let reference = common::engine();
-    for model in manifest().models.iter().filter(|model| only.is_none_or(|only| model.id == *only)) {
+    for model in &manifest().models {
         let (of_reference, file) = model_for(&reference, model);
         let wanted = reference.load(&file, CPU).unwrap().run(&[wave(&of_reference)]).unwrap();
         let (of_engine, file) = model_for(engine.as_ref(), model);

@@ -129,9 +129,19 @@ impl SnapTrak {
     /// [`Config::models_quota_bytes`](crate::Config::models_quota_bytes) `storage_full`; none of them changes anything. Once the
     /// organisation's keys have run out (`trust_expired`) nothing new is taken.
     pub fn activate_models(&self, request: &ActivateModels) -> Result<ModelsActivated, Error> {
-        let _call = self.inner.calls.begin(&CancelToken::new())?;
+        self.activate_models_until(request, &CancelToken::new())
+    }
+
+    /// As [`SnapTrak::activate_models`], and ends before the next file when another thread cancels the token; a self-test that has
+    /// begun goes on to its end.
+    pub fn activate_models_until(
+        &self,
+        request: &ActivateModels,
+        cancel: &CancelToken,
+    ) -> Result<ModelsActivated, Error> {
+        let call = self.inner.calls.begin(cancel)?;
         let _models = self.hold_models();
-        let mut registry = self.registry()?;
+        let mut registry = self.registry()?.until(call.token());
         let trust = self.trust_in_force(request.trust.as_ref())?;
         let release = self.judge_models(&registry, &trust, &request.signed)?;
         let engine = engine::open(&self.inner.config, None)?;
@@ -157,19 +167,30 @@ impl SnapTrak {
 
     /// Checks what may be used: every file by its digest, and the organisation's signature where its keys are known.
     pub fn verify_models(&self, trust: Option<&PinnedTrust>) -> Result<ModelsVerified, Error> {
-        let _call = self.inner.calls.begin(&CancelToken::new())?;
+        self.verify_models_until(trust, &CancelToken::new())
+    }
+
+    /// As [`SnapTrak::verify_models`], and ends before the next version when another thread cancels the token.
+    pub fn verify_models_until(
+        &self,
+        trust: Option<&PinnedTrust>,
+        cancel: &CancelToken,
+    ) -> Result<ModelsVerified, Error> {
+        let call = self.inner.calls.begin(cancel)?;
         let _models = self.hold_models();
         let registry = self.registry()?;
         let trust = self.trust_for_models(trust)?;
         let mut verified = ModelsVerified::default();
         let versions = registry.versions().map_err(failed)?;
         for Version { version, .. } in versions.into_iter().filter(|version| version.active || version.previous) {
+            call.go_on()?;
             let whole = registry.verify(version).map_err(|error| error.to_string());
             let signature = trust.as_ref().map(|trust| signature(&registry, version, trust));
             let failure = whole.err().or_else(|| signature.clone()?.err());
             let signature_ok = signature.map(|signature| signature.is_ok());
             verified.versions.push(VerifiedModels { version: Some(version), signature_ok, failure });
         }
+        call.go_on()?;
         if self.inner.config.models.is_some() {
             let failure = registry.verify_packaged().err().map(|error| error.to_string());
             verified.versions.push(VerifiedModels { version: None, signature_ok: None, failure });
@@ -312,6 +333,7 @@ pub(crate) fn not_activated(error: RegistryError) -> Error {
         | RegistryError::File(_)
         | RegistryError::OverQuota { .. }
         | RegistryError::Newer
+        | RegistryError::Cancelled
         | RegistryError::Io { .. } => failed(error),
     }
 }
@@ -327,6 +349,7 @@ pub(crate) fn failed(error: RegistryError) -> Error {
         RegistryError::NotForThisDevice | RegistryError::OlderThanPackaged { .. } => ErrorCode::ModelsRefused,
         RegistryError::OverQuota { .. } => ErrorCode::StorageFull,
         RegistryError::Newer => ErrorCode::NewerVersion,
+        RegistryError::Cancelled => ErrorCode::Cancelled,
         RegistryError::Io { source, .. } if full(source) => ErrorCode::StorageFull,
         RegistryError::Io { .. } => ErrorCode::Internal,
     };

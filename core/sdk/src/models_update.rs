@@ -159,7 +159,7 @@ impl SnapTrak {
         call.go_on()?;
         let activated = {
             let _models = self.hold_models();
-            let mut registry = self.registry()?;
+            let mut registry = self.registry()?.until(token);
             // Others may have been activated meanwhile.
             let release = self.judge_models(&registry, &trust, &signed)?;
             registry.activate_downloaded(&release, &self.self_test(&engine)).map_err(not_activated)?

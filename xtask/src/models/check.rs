@@ -20,8 +20,8 @@ struct Path {
     accelerator: &'static str,
     /// Whether something stands in for the accelerator: its milliseconds say nothing of a real one.
     emulated_by: Option<&'static str>,
-    /// The one model that is run, once, where the stand-in takes many seconds for it; all of them otherwise.
-    only: Option<&'static str>,
+    /// Whether each model is run once, where the stand-in takes many seconds for it.
+    once: bool,
     /// Whether it may be refused: what stands in is not to be had on every machine.
     may_lack: bool,
     /// The processor that is played for it where this one has another maker.
@@ -46,7 +46,7 @@ const PATHS: [Path; 7] = [
         library: "ort",
         accelerator: "cpu",
         emulated_by: None,
-        only: None,
+        once: false,
         may_lack: false,
         on_intel: None,
         environment: &[],
@@ -55,7 +55,7 @@ const PATHS: [Path; 7] = [
         library: "litert",
         accelerator: "cpu",
         emulated_by: None,
-        only: None,
+        once: false,
         may_lack: false,
         on_intel: None,
         environment: &[],
@@ -64,7 +64,7 @@ const PATHS: [Path; 7] = [
         library: "tensorflow-lite",
         accelerator: "cpu",
         emulated_by: None,
-        only: None,
+        once: false,
         may_lack: false,
         on_intel: None,
         environment: &[],
@@ -73,7 +73,7 @@ const PATHS: [Path; 7] = [
         library: "litert",
         accelerator: "gpu",
         emulated_by: Some("SwiftShader"),
-        only: None,
+        once: false,
         may_lack: false,
         on_intel: None,
         environment: &[
@@ -85,7 +85,7 @@ const PATHS: [Path; 7] = [
         library: "litert",
         accelerator: "npu",
         emulated_by: Some("OpenVINO on the processor"),
-        only: None,
+        once: false,
         may_lack: false,
         on_intel: None,
         environment: &[
@@ -98,7 +98,7 @@ const PATHS: [Path; 7] = [
         library: "ort",
         accelerator: "gpu",
         emulated_by: Some("SwiftShader"),
-        only: Some("blazeface_back"),
+        once: true,
         may_lack: false,
         on_intel: None,
         environment: &[
@@ -112,7 +112,7 @@ const PATHS: [Path; 7] = [
         accelerator: "npu",
         // Its provider offers a device on Intel's processors alone.
         emulated_by: Some("OpenVINO on the processor"),
-        only: None,
+        once: false,
         may_lack: true,
         on_intel: Some("Skylake-Client"),
         environment: &[("ONEDNN_MAX_CPU_ISA", Value::Word("AVX2"))],
@@ -177,7 +177,10 @@ pub(super) fn run(cache: &Cache) -> Result<()> {
             continue;
         }
         let (mut check, device) = path.on_its_processor(&program);
-        check.args([path.library, path.accelerator]).args(path.only).env("SNAPTRAK_CACHE", cache.path(""));
+        check
+            .args([path.library, path.accelerator])
+            .args(path.once.then_some("once"))
+            .env("SNAPTRAK_CACHE", cache.path(""));
         for (name, value) in path.environment {
             match value {
                 Value::Cached(place) => check.env(name, cache.path(place)),

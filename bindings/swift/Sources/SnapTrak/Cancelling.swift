@@ -32,4 +32,22 @@ extension SnapTrak {
             try await purge(captures: captures, toFreeBytes: toFreeBytes, cancellation: $0)
         }
     }
+
+    /// Takes in a signed manifest with its files from a folder, and uses the models from then on if they work on this device.
+    /// Cancelling the task breaks it off before the self-test, and changes nothing.
+    ///
+    /// - Parameter what: The manifest and its files.
+    /// - Throws: ``SnapTrakError``.
+    @discardableResult
+    public func activateModels(what: ActivateModels) async throws -> ModelsActivated {
+        try await cancellable { try await activateModels(what: what, cancellation: $0) }
+    }
+
+    /// Checks the active version, the one before and the packaged models, file by file. Cancelling the task breaks it off.
+    ///
+    /// - Parameter trust: Whose signature counts; the organisation of this device's account otherwise.
+    /// - Throws: ``SnapTrakError``.
+    public func verifyModels(trust: PinnedTrust? = nil) async throws -> [VerifiedModels] {
+        try await cancellable { try await verifyModels(trust: trust, cancellation: $0) }
+    }
 }

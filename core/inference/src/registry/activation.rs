@@ -19,7 +19,7 @@ use super::self_test::{SelfTest, SelfTestFailure};
 use super::staging::Files;
 use super::state::{Accepted, Because, Confirmed, Refused, State};
 use super::verify::VerifyError;
-use snaptrak_domain::{DeviceId, Sha256Digest};
+use snaptrak_domain::{CancelToken, DeviceId, Sha256Digest};
 use std::{
     fs, io,
     path::{Path, PathBuf},
@@ -62,6 +62,9 @@ pub enum RegistryError {
     /// The folder was written by newer software: update.
     #[error("the folder of models was written by newer software")]
     Newer,
+    /// Somebody broke the activation off before its self-test; whatever was in use still is.
+    #[error("the activation was broken off")]
+    Cancelled,
     /// The disk failed; whatever was in use still is.
     #[error("the folder of models: cannot {doing}")]
     Io {
@@ -142,6 +145,7 @@ pub struct Registry {
     options: RegistryOptions,
     records: Records,
     disk: Box<dyn Disk>,
+    cancel: CancelToken,
 }
 
 impl Registry {
@@ -153,12 +157,23 @@ impl Registry {
 
     pub(super) fn open_on(options: RegistryOptions, disk: Box<dyn Disk>) -> Result<Self, RegistryError> {
         let records = Records::read(&options.folder, disk.as_ref())?;
-        let mut registry = Self { options, records, disk };
+        let mut registry = Self { options, records, disk, cancel: CancelToken::new() };
         if let Some(version) = registry.state().trial {
             tracing::warn!(version, "the process died while these models were tested: they are not used");
             registry.save(registry.state().refuse(Because::BrokeOff))?;
         }
         Ok(registry)
+    }
+
+    /// The same registry, whose activations end early once the token is cancelled: before the next file, and not in the self-test,
+    /// whose end decides.
+    #[must_use]
+    pub fn until(self, cancel: &CancelToken) -> Self {
+        Self { cancel: cancel.clone(), ..self }
+    }
+
+    pub(super) fn go_on(&self) -> Result<(), RegistryError> {
+        if self.cancel.is_cancelled() { Err(RegistryError::Cancelled) } else { Ok(()) }
     }
 
     /// The models to use: the active version, else the one before, whichever is the first that is whole and not older than the
@@ -214,6 +229,7 @@ impl Registry {
         if !self.is_staged(release, &candidate) {
             self.stage(release, &candidate, files)?;
         }
+        self.go_on()?;
         self.save(self.state().begin(release.accepted))?;
         if let Err(failure) = self_test.check(&folder, &candidate) {
             tracing::warn!(version, %failure, "these models failed their self-test: they are not used");

@@ -5,6 +5,7 @@ use super::candidate::Candidate;
 use super::state::Because;
 use super::test_device::{Device, DyingDisk, fails, works};
 use super::verify::VerifyError;
+use snaptrak_domain::CancelToken;
 use std::{
     fs,
     path::Path,
@@ -47,6 +48,30 @@ fn a_file_that_is_not_the_manifests_changes_nothing() {
     assert_eq!(device.registry().newest().unwrap().version, 1, "what never was whole is not remembered");
     fs::write(&file, &good).unwrap();
     assert!(matches!(activate().unwrap(), Activated::Confirmed));
+    assert_eq!(device.source(), Source::Version(2));
+}
+
+#[test]
+fn an_activation_that_is_broken_off_changes_nothing_and_the_next_one_succeeds() {
+    let device = Device::new();
+    device.activate(1);
+    let release = device.release(2);
+    let cancel = CancelToken::new();
+    cancel.cancel();
+    let activate = |cancel: &CancelToken| {
+        let tested = AtomicUsize::new(0);
+        let counted = |folder: &Path, candidate: &Candidate| {
+            tested.fetch_add(1, Ordering::Relaxed);
+            works(folder, candidate)
+        };
+        let activated = device.registry().until(cancel).activate(&release, &device.path("from-2"), &counted);
+        (activated, tested.into_inner())
+    };
+    assert!(matches!(activate(&cancel), (Err(RegistryError::Cancelled), 0)));
+    assert_eq!((device.source(), device.registry().newest().unwrap().version), (Source::Version(1), 1));
+    assert!(matches!(activate(&CancelToken::new()), (Ok(Activated::Confirmed), 1)));
+    // Staged already, so that no file is copied before it is asked again.
+    assert!(matches!(activate(&cancel), (Err(RegistryError::Cancelled), 0)));
     assert_eq!(device.source(), Source::Version(2));
 }
 

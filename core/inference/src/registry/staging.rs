@@ -42,6 +42,7 @@ impl Registry {
         disk.remove_folder(&incoming).map_err(&copying)?;
         disk.create_folder(&incoming).map_err(&copying)?;
         for file in &candidate.files {
+            self.go_on()?;
             let to = incoming.join(&file.file);
             match files {
                 Files::In(from) => disk.copy(&from.join(&file.file), &to, file.bytes).map_err(&copying)?,

@@ -98,12 +98,14 @@ final class CancelledCallsTests: XCTestCase {
             await refusal(try await snaptrak.verify(cancellation: used)),
             await refusal(try await snaptrak.purge(cancellation: used)),
             await refusal(try await snaptrak.fetch(id: note.id, progress: nil, cancellation: used)),
+            await refusal(try await snaptrak.verifyModels(cancellation: used)),
         ]
         XCTAssertEqual(refusals.map { $0?.code }, Array(repeating: "cancelled", count: refusals.count))
         let calls: [@Sendable () async throws -> Void] = [
             { _ = try await snaptrak.view(id: note.id, path: seen) },
             { _ = try await snaptrak.verify() },
             { _ = try await snaptrak.purge() },
+            { _ = try await snaptrak.verifyModels() },
         ]
         for call in calls {
             let task = Task {

@@ -101,6 +101,7 @@ internal class CancelledCallsTest {
                             "verify" to { snapTrak.verify(cancellation) },
                             "purge" to { snapTrak.purge(cancellation = cancellation) },
                             "fetch" to { snapTrak.fetch(note.id, cancellation = cancellation) },
+                            "verifyModels" to { snapTrak.verifyModels(cancellation = cancellation) },
                             "analyse" to { snapTrak.analyse(cancellation = cancellation) },
                         )
                     val told = calls.mapValues { (_, call) -> code(runCatching { call() }) }
