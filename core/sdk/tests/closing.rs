@@ -82,8 +82,9 @@ fn a_sign_in_that_nobody_waits_for_is_broken_off_and_the_next_call_has_its_turn(
         let signing_in = scope.spawn(|| code(instance.sign_in_until(sign_in(origin.clone()), &second)));
         first.cancel();
         let signing_up = signing_up.join().unwrap();
-        // The second has its turn now, which the server sees.
-        server.accept().unwrap().0.read_exact(&mut [0]).unwrap();
+        // The second has its turn now, which the server sees, and keeps waiting: a connection that it let go would be offline.
+        let (mut next, _) = server.accept().unwrap();
+        next.read_exact(&mut [0]).unwrap();
         second.cancel();
         [signing_up, signing_in.join().unwrap()]
     });
