@@ -109,7 +109,7 @@ impl SnapTrak {
         Ok(report)
     }
 
-    pub(crate) fn analyse_all(
+    fn analyse_all(
         &self,
         analyser: &mut Analyser,
         total: u64,
@@ -181,8 +181,10 @@ impl SnapTrak {
         analyser.analyse_and_shrink(reader.as_mut()).map_err(|error| error.reason)
     }
 
-    /// Writes down what was found, once nothing speaks against it: what an accelerator may have said wrongly is looked at again.
+    /// Writes down what was found, once nothing speaks against it: what an accelerator may have said wrongly is looked at again. Each
+    /// picture stands on its own: one that cannot be written down takes no other along, and the first such error is the answer.
     fn keep(&self, analyser: &mut Analyser, held: &mut Vec<Looked>, report: &mut AnalyseReport) -> Result<(), Error> {
+        let mut kept = Ok(());
         let mut doubts = 0;
         while !held.is_empty() && !analyser.confirm() {
             doubts += 1;
@@ -198,11 +200,14 @@ impl SnapTrak {
                         (looked.findings, looked.small) = (findings, small);
                         held.push(looked);
                     }
-                    Err(reason) => self.set_aside(&looked.step, reason, report)?,
+                    Err(reason) => kept = kept.and(self.set_aside(&looked.step, reason, report)),
                 }
             }
         }
-        held.drain(..).try_for_each(|looked| self.save(&looked, report))
+        for looked in held.drain(..) {
+            kept = kept.and(self.save(&looked, report));
+        }
+        kept
     }
 
     fn save(&self, looked: &Looked, report: &mut AnalyseReport) -> Result<(), Error> {
@@ -272,3 +277,6 @@ fn outcome_of(reason: Reason) -> Outcome {
     }
     Outcome::Refused(reason)
 }
+
+#[cfg(test)]
+mod tests;
