@@ -49,7 +49,8 @@ pub struct AnalyseOptions {
     pub model: Option<String>,
     /// Only this engine (`ort`, `tflite`); otherwise the first of these whose library is configured.
     pub engine: Option<String>,
-    /// Where it should run, and nowhere else; otherwise where each model is best on this device, which is measured when it is first
+    /// Where it should run, and nowhere else: nothing is measured and nothing compared, and only an accelerator that brought the
+    /// process down, or hung, is refused (`engine_missing`). Otherwise where each model is best on this device, which is measured when it is first
     /// asked for (see [`SnapTrak::accelerators`]).
     pub accelerator: Option<Accelerator>,
     /// At most so many captures.
@@ -251,8 +252,8 @@ impl SnapTrak {
         };
         let (manifest, folder) = (in_use.manifest.clone(), in_use.folder.clone());
         let engine = match options.accelerator {
-            Some(_) => opened,
-            None => self.selecting(opened, in_use, options.conditions),
+            Some(Accelerator::Cpu) => opened,
+            Some(Accelerator::Gpu | Accelerator::Npu) | None => self.selecting(opened, in_use, options.conditions),
         };
         Analyser::new(engine.as_ref(), &manifest, &folder, &analyser_options, Arc::new(stopwatch_ms))
             .map_err(|error| Error::from_reason(&error.reason))

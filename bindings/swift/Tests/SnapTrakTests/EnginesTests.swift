@@ -24,10 +24,11 @@ final class EnginesTests: XCTestCase {
         let station = try Station()
         defer { station.remove() }
         let missing = station.path("libprovider.so")
-        var config = station.config
-        config.runtimeProviders = [
-            OrtProvider(name: "NoneExecutionProvider", library: missing, accelerator: .npu, options: ["key": "value"])
-        ]
+        let provider = OrtProvider(
+            name: "NoneExecutionProvider", library: missing, accelerator: .npu, options: ["key": "value"])
+        let config = Config(
+            store: station.config.store, models: station.config.models, runtimeLibrary: Station.runtimeLibrary,
+            ballastBytes: 0, runtimeProviders: [provider])
         let refused = try await refusedToAnalyse(config, station)
         XCTAssertEqual(refused?.code, "engine_missing")
         XCTAssertTrue(refused?.detail.contains(missing) ?? false, "\(String(describing: refused))")
@@ -37,9 +38,7 @@ final class EnginesTests: XCTestCase {
         guard Station.runtimeLibrary != nil else { return }
         let station = try Station()
         defer { station.remove() }
-        var config = liteRT(station)
-        config.modelBytesMax = 1
-        let refused = try await refusedToAnalyse(config, station)
+        let refused = try await refusedToAnalyse(liteRT(station, modelBytesMax: 1), station)
         XCTAssertEqual(refused?.code, "model_missing")
     }
 
@@ -57,22 +56,20 @@ final class EnginesTests: XCTestCase {
         let asShipped = try await codes(liteRT(station), station)
         XCTAssertEqual(asShipped[.npu], [notOffered])
         XCTAssertFalse(asShipped[.gpu]?.contains(notOffered) ?? true, "\(asShipped)")
-        var elsewhere = liteRT(station)
-        elsewhere.store = station.path("elsewhere")
-        elsewhere.tfliteAccelerators = empty
-        let lookedElsewhere = try await codes(elsewhere, station)
-        XCTAssertEqual(lookedElsewhere[.gpu], [notOffered])
-        var plugged = liteRT(station)
-        plugged.store = station.path("plugged")
-        plugged.tfliteNpu = plugin
-        let withPlugin = try await codes(plugged, station)
+        let elsewhere = try await codes(liteRT(station, store: "elsewhere", accelerators: empty), station)
+        XCTAssertEqual(elsewhere[.gpu], [notOffered])
+        let withPlugin = try await codes(liteRT(station, store: "plugged", npu: plugin), station)
         XCTAssertFalse(withPlugin[.npu]?.contains(notOffered) ?? true, "\(withPlugin)")
     }
 
-    private func liteRT(_ station: Station) -> Config {
+    private func liteRT(
+        _ station: Station, store: String = "store", accelerators: String? = nil, npu: NpuPlugin? = nil,
+        modelBytesMax: UInt64? = nil
+    ) -> Config {
         Config(
-            store: station.config.store, models: station.config.models,
-            tfliteLibrary: Repository.cache.appendingPathComponent("runtime/litert/libLiteRt.so").path, ballastBytes: 0)
+            store: station.path(store), models: station.config.models,
+            tfliteLibrary: Repository.cache.appendingPathComponent("runtime/litert/libLiteRt.so").path, ballastBytes: 0,
+            tfliteAccelerators: accelerators, tfliteNpu: npu, modelBytesMax: modelBytesMax)
     }
 
     private func refusedToAnalyse(_ config: Config, _ station: Station) async throws -> SnapTrakError? {
