@@ -79,7 +79,27 @@ fn tflite_computes_with_16_bit_floats_and_8_bit_integers() {
         inputs: vec![0],
         outputs: vec![2],
     };
+    let of_8_bits = |name| tflite::Tensor { element: tflite::INT8, scale: Some((0.5, 0)), ..floats(name) };
+    // Four halves, times 1.6, which is 1.5 in halves, is three.
+    let weighted = tflite::Model {
+        tensors: vec![
+            floats("x"),
+            of_8_bits("q"),
+            tflite::Tensor { data: vec![4; 4], ..of_8_bits("w") },
+            of_8_bits("p"),
+            floats("y"),
+        ],
+        operations: vec![
+            Operation::new(tflite::QUANTIZE, &[0], &[1]),
+            Operation { options: Some((21, Vec::new())), ..Operation::new(tflite::MUL, &[1, 2], &[3]) },
+            Operation::new(tflite::DEQUANTIZE, &[3], &[4]),
+        ],
+        inputs: vec![0],
+        outputs: vec![4],
+    };
     for engine in tflite_engines() {
+        let answer = load(&engine, &weighted.file()).unwrap().run(&[input(&[1, 4], 1.6)]).unwrap();
+        assert_eq!(answer[0].data, [3.0; 4], "{}", engine.version());
         let answer = load(&engine, &halves.file()).unwrap().run(&[input(&[1, 4], 1.5)]).unwrap();
         assert_eq!(answer[0].data, [3.0; 4], "{}", engine.version());
         let answer = load(&engine, &integers.file()).unwrap().run(&[input(&[1, 4], 3.2)]).unwrap();
