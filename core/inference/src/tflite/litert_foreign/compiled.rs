@@ -157,8 +157,9 @@ impl Runner for Compiled {
     }
 
     fn write(&mut self, input: usize, values: &[f32]) -> Result<(), String> {
+        fits(&self.input_ports[input], values)?;
         self.inputs[input].with(&self.environment.library.0, LOCK_WRITE, |place| {
-            // SAFETY: the place has room for the port's values (`Buffer::new`), and the session gives exactly as many.
+            // SAFETY: the place has room for the port's values (`Buffer::new`), which are as many as these.
             unsafe { ptr::copy_nonoverlapping(values.as_ptr().cast::<u8>(), place, size_of_val(values)) };
         })
     }
@@ -180,11 +181,20 @@ impl Runner for Compiled {
     }
 
     fn read(&mut self, output: usize, values: &mut [f32]) -> Result<(), String> {
+        fits(&self.output_ports[output], values)?;
         self.outputs[output].with(&self.environment.library.0, LOCK_READ, |place| {
             // SAFETY: as in `write`; any four bytes are a float.
             unsafe { ptr::copy_nonoverlapping(place, values.as_mut_ptr().cast::<u8>(), size_of_val(values)) };
         })
     }
+}
+
+/// What is copied is all that a port has now, whoever calls.
+fn fits(port: &Port, values: &[f32]) -> Result<(), String> {
+    if values.len() == port.values {
+        return Ok(());
+    }
+    Err(format!("`{}` has {} values and not {}", port.name, port.values, values.len()))
 }
 
 /// Options with the accelerators and the texts.
