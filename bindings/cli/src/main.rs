@@ -4,6 +4,7 @@
 mod args;
 mod commands;
 mod destination;
+mod engines;
 mod error;
 mod exit;
 mod globals;

@@ -5,9 +5,9 @@ use crate::{
     globals::Globals,
     output::Output,
     passphrase::{PassphraseKeyStore, PassphraseSource},
-    runtime_files, secret_input,
+    secret_input,
 };
-use snaptrak::{Config, NpuPlugin, Platform, SnapTrak, SystemRandom};
+use snaptrak::{Config, Platform, SnapTrak, SystemRandom};
 use std::{fs, path::Path, sync::Arc};
 
 /// Opens the store, lets `work` use it, and closes it whatever came of that. A store that does not close cleanly is said
@@ -47,18 +47,8 @@ pub(crate) fn parts(globals: &Globals, folder: &Path, output: &Output) -> Result
 }
 
 fn config(globals: &Globals, folder: &Path) -> Result<Config, Error> {
-    let caches = runtime_files::caches();
     let mut config = Config::new(folder);
-    config.models = globals.models.clone().or_else(|| runtime_files::models(&caches));
-    config.runtime_library = globals.runtime_library.clone().or_else(|| runtime_files::runtime_library(&caches));
-    config.tflite_library = globals.tflite_library.clone().or_else(|| runtime_files::tflite_library(&caches));
-    config.tflite_accelerators = globals.tflite_gpu.clone();
-    let npu = globals.tflite_npu_compiler.clone().zip(globals.tflite_npu_dispatch.clone());
-    config.tflite_npu = npu.map(|(compiler_folder, dispatch_folder)| NpuPlugin {
-        compiler_folder,
-        dispatch_folder,
-        options: Vec::new(),
-    });
+    globals.engines.configure(&mut config)?;
     config.quota_bytes = globals.quota_bytes;
     if let Some(bytes) = globals.models_quota_bytes {
         config.models_quota_bytes = bytes;

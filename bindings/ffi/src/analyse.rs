@@ -14,8 +14,8 @@ pub struct AnalyseOptions {
     /// Only this engine, `ort` or `tflite`; otherwise the first of these whose library is configured.
     #[uniffi(default = None)]
     pub engine: Option<String>,
-    /// Where it should run, and nowhere else: what this device does not offer is refused. Otherwise where each model is best on
-    /// this device, which is measured when it is first asked for.
+    /// Where it should run, and nowhere else: what this device does not offer is refused, and what has brought the process
+    /// down or hung. Otherwise where each model is best on this device, which is measured when it is first asked for.
     #[uniffi(default = None)]
     pub accelerator: Option<Accelerator>,
     /// At most so many captures.

@@ -1,6 +1,7 @@
 //! Where things are and how much may be used.
 
-use crate::LastExit;
+use crate::{Accelerator, LastExit};
+use std::collections::HashMap;
 
 /// The configuration of one instance. Everything but the store's folder has a default.
 #[derive(Debug, Clone, uniffi::Record)]
@@ -44,6 +45,73 @@ pub struct Config {
     /// How the app's last process ended, if the system told: an accelerator that was at work then is judged by it.
     #[uniffi(default = None)]
     pub last_exit: Option<LastExit>,
+    /// Execution providers of ONNX Runtime in libraries of their own, best first: for a GPU or an NPU.
+    #[uniffi(default = [])]
+    pub runtime_providers: Vec<OrtProvider>,
+    /// Folder with LiteRT's libraries for GPUs; the library's own folder otherwise.
+    #[uniffi(default = None)]
+    pub tflite_accelerators: Option<String>,
+    /// A maker's libraries with which LiteRT runs models on its NPU.
+    #[uniffi(default = None)]
+    pub tflite_npu: Option<NpuPlugin>,
+    /// Bytes of the largest model that is loaded at all; a larger one is refused before it is (`model_missing`). It takes two to
+    /// three times as much once it is loaded.
+    #[uniffi(default = None)]
+    pub model_bytes_max: Option<u64>,
+}
+
+/// An execution provider of ONNX Runtime in a library of its own: WebGPU's, Qualcomm's (QNN), Intel's (OpenVINO), NVIDIA's (CUDA).
+#[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
+pub struct OrtProvider {
+    /// What it calls itself (`WebGpuExecutionProvider`).
+    pub name: String,
+    /// Its library, which stays in the process for good.
+    pub library: String,
+    /// What it runs models on.
+    pub accelerator: Accelerator,
+    /// What it is told, by its own words.
+    #[uniffi(default)]
+    pub options: HashMap<String, String>,
+}
+
+/// The maker's libraries for an NPU.
+#[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
+pub struct NpuPlugin {
+    /// Folder of the library that makes a model ready for it.
+    pub compiler_folder: String,
+    /// Folder of the library that runs what was made ready.
+    pub dispatch_folder: String,
+    /// What the maker's libraries are told.
+    #[uniffi(default = [])]
+    pub options: Vec<NpuOption>,
+}
+
+/// One thing that an NPU's libraries are told.
+#[derive(Debug, Clone, PartialEq, Eq, uniffi::Record)]
+pub struct NpuOption {
+    /// Whom it is for (`qualcomm`, `intel_openvino`).
+    pub identifier: String,
+    /// What it says, as TOML.
+    pub toml: String,
+}
+
+impl From<OrtProvider> for snaptrak::OrtProvider {
+    fn from(provider: OrtProvider) -> Self {
+        let OrtProvider { name, library, accelerator, options } = provider;
+        let mut options: Vec<_> = options.into_iter().collect();
+        // The same configuration is told in the same words each time.
+        options.sort();
+        Self { name, library: library.into(), accelerator: accelerator.into(), stands_in: false, options }
+    }
+}
+
+impl From<NpuPlugin> for snaptrak::NpuPlugin {
+    fn from(plugin: NpuPlugin) -> Self {
+        let NpuPlugin { compiler_folder, dispatch_folder, options } = plugin;
+        let option = |NpuOption { identifier, toml }| snaptrak::NpuOption { identifier, toml };
+        let options = options.into_iter().map(option).collect();
+        Self { compiler_folder: compiler_folder.into(), dispatch_folder: dispatch_folder.into(), options }
+    }
 }
 
 impl From<Config> for snaptrak::Config {
@@ -61,6 +129,10 @@ impl From<Config> for snaptrak::Config {
             ballast_bytes: config.ballast_bytes,
             device_build: config.device_build,
             last_exit: config.last_exit.map(Into::into).unwrap_or_default(),
+            runtime_providers: config.runtime_providers.into_iter().map(Into::into).collect(),
+            tflite_accelerators: config.tflite_accelerators.map(Into::into),
+            tflite_npu: config.tflite_npu.map(Into::into),
+            model_bytes_max: config.model_bytes_max,
             ..Self::new(config.store)
         }
     }

@@ -32,7 +32,7 @@ pub use accelerators::{AcceleratorVerdict, AcceleratorsReport, Conditions, LastE
 pub use analyse::{AnalyseOptions, AnalyseReport};
 pub use cancellation::Cancellation;
 pub use capture::{CaptureOptions, Captured, Location};
-pub use config::Config;
+pub use config::{Config, NpuOption, NpuPlugin, OrtProvider};
 pub use enrol::{Enrol, Enrolled, SignIn, SignUp};
 pub use error::SnapTrakError;
 pub use key_store::{KeyClass, KeyStore, KeyStoreFailure, WrappedKeys};

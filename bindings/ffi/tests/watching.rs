@@ -39,6 +39,10 @@ fn config(store: &tempfile::TempDir) -> Config {
         ballast_bytes: 0,
         device_build: None,
         last_exit: None,
+        runtime_providers: Vec::new(),
+        tflite_accelerators: None,
+        tflite_npu: None,
+        model_bytes_max: None,
     }
 }
 

@@ -1,6 +1,6 @@
 //! The inference engine as the rest of the SDK sees it: tensors in, tensors out, and an honest word about where it ran.
 
-use crate::Reason;
+use crate::{Reason, verdict::VerdictCode};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -125,6 +125,16 @@ pub enum EngineError {
         /// What the engine said.
         detail: String,
     },
+    /// The accelerator brought the process down with this model, or hung: it is not asked before its time is over or something changed.
+    #[error("the {} is not asked to run {model_id}: {}", accelerator.as_str(), code.as_str())]
+    Condemned {
+        /// Which.
+        model_id: String,
+        /// Which was asked for.
+        accelerator: Accelerator,
+        /// What it is condemned for.
+        code: VerdictCode,
+    },
     /// A run failed, or the tensors do not fit the model.
     #[error("the run of {model_id} failed: {detail}")]
     Run {
@@ -153,6 +163,10 @@ impl EngineError {
             Self::NotPlaced { model_id, accelerator, .. } => {
                 Reason::new(C::EngineMissing).with("accelerator", accelerator.as_str()).with("model", model_id)
             }
+            Self::Condemned { model_id, accelerator, code } => Reason::new(C::EngineMissing)
+                .with("accelerator", accelerator.as_str())
+                .with("model", model_id)
+                .with("verdict", code.as_str()),
             Self::Run { model_id, .. } => Reason::new(C::EngineFailed).with("model", model_id),
         }
     }

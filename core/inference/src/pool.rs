@@ -44,7 +44,7 @@ pub struct SessionPool {
 
 struct Shared {
     options: PoolOptions,
-    fast_cores: Option<usize>,
+    threads_max: usize,
     waiting: Mutex<Waiting>,
 }
 
@@ -75,7 +75,7 @@ struct Key {
 impl SessionPool {
     /// An empty one.
     pub fn new(options: PoolOptions) -> Self {
-        Self { shared: Arc::new(Shared { options, fast_cores: cores::fast(), waiting: Mutex::default() }) }
+        Self { shared: Arc::new(Shared { options, threads_max: cores::threads_max(), waiting: Mutex::default() }) }
     }
 
     /// The engine, whose sessions come from this pool and go back to it when they are dropped.
@@ -159,7 +159,7 @@ impl Engine for Pooled {
         if let Some(bytes_max) = shared.options.model_bytes_max.filter(|most| metadata.len() > *most) {
             return Err(EngineError::TooLarge { model_id: model.model_id.clone(), bytes: metadata.len(), bytes_max });
         }
-        let threads = options.threads.min(shared.fast_cores.unwrap_or(usize::MAX)).max(1);
+        let threads = options.threads.clamp(1, shared.threads_max);
         let options = LoadOptions { threads, ..options };
         if options.accelerator != Accelerator::Cpu {
             return self.engine.load(model, options);

@@ -10,7 +10,7 @@ use common::{
 };
 use snaptrak_domain::{
     Conditions, LastExit,
-    engine::{Accelerator, Engine, EngineError, LoadOptions, Placement},
+    engine::{Accelerator, Engine, EngineError, LoadOptions, ModelFile, Placement},
     verdict::{Verdict, VerdictCode},
 };
 use snaptrak_inference::{
@@ -18,7 +18,7 @@ use snaptrak_inference::{
     registry::{InUse, Source},
     selection::Patience,
 };
-use snaptrak_testkit::FakeClock;
+use snaptrak_testkit::{FakeClock, models::tflite};
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 /// On a processor that can, these libraries compute with 16 bits, whatever the model's compiler was told: what runs the
@@ -50,6 +50,23 @@ fn compare_with_the_processor(engine: &TfliteEngine, accelerator: Accelerator) {
 fn a_gpu_answers_as_the_processor_does() {
     in_child("a_gpu_answers_as_the_processor_does", &swiftshader(), || {
         compare_with_the_processor(&TfliteEngine::open(&litert_library()).unwrap(), Accelerator::Gpu);
+    });
+}
+
+/// What makes a model ready for a GPU wants to know all of it.
+#[test]
+fn a_gpu_is_not_given_a_model_whose_sizes_only_a_run_tells() {
+    in_child("a_gpu_is_not_given_a_model_whose_sizes_only_a_run_tells", &swiftshader(), || {
+        let folder = tempfile::tempdir().unwrap();
+        let file = ModelFile { path: folder.path().join("model.tflite"), model_id: "open".into() };
+        let mut model = tflite::relu(4);
+        model.tensors.iter_mut().for_each(|tensor| tensor.open = vec![-1, 4]);
+        std::fs::write(&file.path, model.file()).unwrap();
+        let engine = TfliteEngine::open(&litert_library()).unwrap();
+        engine.load(&file, CPU).unwrap();
+        let refused = engine.load(&file, LoadOptions { accelerator: Accelerator::Gpu, threads: 1 }).err().unwrap();
+        let is_said = matches!(&refused, EngineError::NotPlaced { detail, .. } if detail.contains("only a run tells"));
+        assert!(is_said, "{refused}");
     });
 }
 

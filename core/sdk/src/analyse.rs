@@ -49,7 +49,8 @@ pub struct AnalyseOptions {
     pub model: Option<String>,
     /// Only this engine (`ort`, `tflite`); otherwise the first of these whose library is configured.
     pub engine: Option<String>,
-    /// Where it should run, and nowhere else; otherwise where each model is best on this device, which is measured when it is first
+    /// Where it should run, and nowhere else: nothing is measured and nothing compared, and only an accelerator that brought the
+    /// process down, or hung, is refused (`engine_missing`). Otherwise where each model is best on this device, which is measured when it is first
     /// asked for (see [`SnapTrak::accelerators`]).
     pub accelerator: Option<Accelerator>,
     /// At most so many captures.
@@ -109,7 +110,7 @@ impl SnapTrak {
         Ok(report)
     }
 
-    pub(crate) fn analyse_all(
+    fn analyse_all(
         &self,
         analyser: &mut Analyser,
         total: u64,
@@ -181,8 +182,10 @@ impl SnapTrak {
         analyser.analyse_and_shrink(reader.as_mut()).map_err(|error| error.reason)
     }
 
-    /// Writes down what was found, once nothing speaks against it: what an accelerator may have said wrongly is looked at again.
+    /// Writes down what was found, once nothing speaks against it: what an accelerator may have said wrongly is looked at again. Each
+    /// picture stands on its own: one that cannot be written down takes no other along, and the first such error is the answer.
     fn keep(&self, analyser: &mut Analyser, held: &mut Vec<Looked>, report: &mut AnalyseReport) -> Result<(), Error> {
+        let mut kept = Ok(());
         let mut doubts = 0;
         while !held.is_empty() && !analyser.confirm() {
             doubts += 1;
@@ -198,11 +201,14 @@ impl SnapTrak {
                         (looked.findings, looked.small) = (findings, small);
                         held.push(looked);
                     }
-                    Err(reason) => self.set_aside(&looked.step, reason, report)?,
+                    Err(reason) => kept = kept.and(self.set_aside(&looked.step, reason, report)),
                 }
             }
         }
-        held.drain(..).try_for_each(|looked| self.save(&looked, report))
+        for looked in held.drain(..) {
+            kept = kept.and(self.save(&looked, report));
+        }
+        kept
     }
 
     fn save(&self, looked: &Looked, report: &mut AnalyseReport) -> Result<(), Error> {
@@ -246,8 +252,8 @@ impl SnapTrak {
         };
         let (manifest, folder) = (in_use.manifest.clone(), in_use.folder.clone());
         let engine = match options.accelerator {
-            Some(_) => opened,
-            None => self.selecting(opened, in_use, options.conditions),
+            Some(Accelerator::Cpu) => opened,
+            Some(Accelerator::Gpu | Accelerator::Npu) | None => self.selecting(opened, in_use, options.conditions),
         };
         Analyser::new(engine.as_ref(), &manifest, &folder, &analyser_options, Arc::new(stopwatch_ms))
             .map_err(|error| Error::from_reason(&error.reason))
@@ -272,3 +278,6 @@ fn outcome_of(reason: Reason) -> Outcome {
     }
     Outcome::Refused(reason)
 }
+
+#[cfg(test)]
+mod tests;

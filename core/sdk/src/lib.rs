@@ -4,8 +4,6 @@
 
 mod accelerators;
 mod analyse;
-#[cfg(test)]
-mod analyse_tests;
 mod annotations;
 mod calls;
 mod capture;

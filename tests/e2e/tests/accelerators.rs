@@ -102,3 +102,21 @@ fn a_plug_in_that_kills_the_process_does_so_twice_and_no_more() {
     assert_eq!(station.client.tell(&analyse(&library, &[])).unwrap()["analysed"], 1, "and never again");
     assert_eq!(station.client.tell(&["verify"]).unwrap()["chain_ok"], true);
 }
+
+#[test]
+fn one_that_was_asked_for_by_name_and_kills_the_process_is_refused_after_two_deaths() {
+    let station = Station::new().unwrap();
+    station.capture(&[station.cache.picture("astronaut.png").unwrap()]).unwrap();
+    let library = with_a_plug_in_that_crashes(&station);
+    let named = analyse(&library, &["--accelerator", "gpu"]);
+    for deaths in 1..=2 {
+        let ended = station.client.command(&named).current_dir(station.folder()).output().unwrap();
+        assert_eq!(ended.status.signal(), Some(SEGMENTATION_FAULT), "{deaths}: {}", ended.status);
+        assert_eq!(explained(&station, "gpu")[0]["strikes"], deaths);
+    }
+    let refused = station.client.ask(&named).unwrap();
+    assert_eq!((refused.code, &refused.json["code"]), (1, &json!("engine_missing")), "{}", refused.json);
+    assert!(refused.json["message"].as_str().unwrap().contains("verdict died"), "{}", refused.json);
+    assert_eq!(explained(&station, "gpu")[0]["code"], "died");
+    assert_eq!(station.client.tell(&analyse(&library, &[])).unwrap()["analysed"], 1, "the processor is there");
+}

@@ -17,6 +17,28 @@ fn a_mistake_is_an_object_for_those_who_asked_for_objects() {
     }
 }
 
+/// Each of them, with what is missing or wrong.
+#[test]
+fn inference_libraries_that_are_half_named_are_a_mistake() {
+    let place = Place::with_store();
+    for words in [
+        &["--tflite-npu-compiler", "folder"][..],
+        &["--tflite-npu-dispatch", "folder"],
+        &["--tflite-npu-option", "intel=x"],
+        &["--tflite-npu-compiler", "c", "--tflite-npu-dispatch", "d", "--tflite-npu-option", "intel"],
+        &["--runtime-provider", "Web=file"],
+        &["--runtime-provider", "Web:cpu=file"],
+        &["--runtime-provider", "Web:gpu="],
+        &["--runtime-option", "Web:key"],
+        &["--runtime-option", "Web:key=value"],
+        &["--runtime-stand-in", "Web"],
+        &["--model-bytes-max", "some"],
+    ] {
+        let (exit, answer) = place.json([words, &["status"]].concat());
+        assert_eq!((exit, &answer["code"]), (2, &json!("usage")), "{words:?}: {answer}");
+    }
+}
+
 #[test]
 fn a_store_is_never_guessed() {
     let place = Place::empty();

@@ -2,6 +2,7 @@
 
 use super::compare::is_finite;
 use super::guarded::{Cpu, Guarded};
+use super::named::Named;
 use super::placed::Placed;
 use super::trial::{Reference, end_of_load};
 use super::{Owned, Selection, shortened};
@@ -17,7 +18,7 @@ use std::sync::Arc;
 const CANDIDATES: [Accelerator; 2] = [Accelerator::Npu, Accelerator::Gpu];
 
 /// An engine that, asked for the processor, answers with what a selection finds best; the processor where nothing is better. Asked
-/// for anything else it does just that.
+/// for anything else it does just that, or answers with an error.
 pub struct SelectingEngine {
     engine: Arc<dyn Engine>,
     selection: Arc<Selection>,
@@ -231,12 +232,17 @@ impl Engine for SelectingEngine {
     fn load(&self, model: &ModelFile, options: LoadOptions) -> Result<Box<dyn Session>, EngineError> {
         let entry = self.models.manifest.model(&model.model_id);
         let variant = entry.and_then(|entry| entry.variant_for(self.engine.id()));
-        match (options.accelerator, entry, variant) {
-            (Accelerator::Cpu, Some(entry), Some(variant)) => {
-                self.choose(&Wanted { model, entry, variant, cpu_options: options })
+        // What the manifest does not know, no verdict can be about.
+        let Some((entry, variant)) = entry.zip(variant) else { return self.engine.load(model, options) };
+        let accelerator = options.accelerator;
+        let cpu_options = LoadOptions { accelerator: Accelerator::Cpu, ..options };
+        let wanted = Wanted { model, entry, variant, cpu_options };
+        match accelerator {
+            Accelerator::Cpu => self.choose(&wanted),
+            Accelerator::Gpu | Accelerator::Npu => {
+                let owned = self.owned(&wanted, accelerator);
+                Ok(Box::new(Named::load(&self.engine, model, options, owned, &self.selection)?))
             }
-            // Asked for by name, or unknown to the manifest: nothing is chosen.
-            (Accelerator::Cpu | Accelerator::Gpu | Accelerator::Npu, _, _) => self.engine.load(model, options),
         }
     }
 }

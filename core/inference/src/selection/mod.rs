@@ -16,6 +16,7 @@ mod choose;
 mod compare;
 mod guarded;
 mod marker;
+mod named;
 mod note;
 mod placed;
 mod trial;
@@ -37,7 +38,7 @@ pub use worker::Patience;
 use marker::{Found, Marker, Process, Unavailable};
 use snaptrak_domain::{
     Clock, LastExit, UnixMs,
-    verdict::{Candidate, Circumstances, Death, Event, Verdict},
+    verdict::{Candidate, Circumstances, Death, Event, Verdict, VerdictCode},
 };
 use std::{
     path::PathBuf,
@@ -153,6 +154,12 @@ impl Selection {
         );
         state.put(verdict.clone());
         verdict
+    }
+
+    /// Why this accelerator is not even asked by name: it brought the process down, or hung, and its time is not over.
+    fn harm(&self, owned: &Owned) -> Option<VerdictCode> {
+        let verdict = self.state().standing(owned)?;
+        (verdict.code.endangers_others() && !verdict.is_due(self.now())).then_some(verdict.code)
     }
 
     fn now(&self) -> UnixMs {

@@ -133,6 +133,7 @@ pub(super) fn end_of_load(trouble: &Trouble) -> Option<TrialEnd> {
             EngineError::Library { .. }
             | EngineError::Model { .. }
             | EngineError::TooLarge { .. }
+            | EngineError::Condemned { .. }
             | EngineError::Run { .. },
         )
         | Trouble::Hung

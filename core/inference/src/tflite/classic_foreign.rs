@@ -4,7 +4,7 @@
 //! tells its version. It runs on the processor; which kernels it takes there (XNNPACK or plain ones) it does not say.
 #![expect(unsafe_code, reason = "a foreign library can be reached in no other way")]
 
-use super::{functions::functions, port::Port};
+use super::{functions::functions, open_sizes::InputSizes, port::Port};
 use crate::model_bytes::ModelBytes;
 use std::{
     ffi::{CStr, c_char, c_int, c_void},
@@ -40,6 +40,7 @@ functions! {
         set_reporter = "TfLiteInterpreterOptionsSetErrorReporter" (Handle, Reporter, *mut c_void);
         create_interpreter = "TfLiteInterpreterCreate" (Handle, Handle) -> Handle;
         delete_interpreter = "TfLiteInterpreterDelete" (Handle);
+        resize_input = "TfLiteInterpreterResizeInputTensor" (Handle, i32, *const c_int, i32) -> Status;
         allocate_tensors = "TfLiteInterpreterAllocateTensors" (Handle) -> Status;
         input_count = "TfLiteInterpreterGetInputTensorCount" (Handle) -> i32;
         output_count = "TfLiteInterpreterGetOutputTensorCount" (Handle) -> i32;
@@ -147,16 +148,42 @@ impl Interpreted {
         if unsafe { (functions.allocate_tensors)(interpreter.get()) } != OK {
             return Err("its tensors find no room".to_owned());
         }
+        // The library tells sizes as they are now; which of them are open, the file says.
+        let sizes = InputSizes::of_first_graph(content)?;
         let ports = |count: unsafe extern "C" fn(Handle) -> i32,
-                     tensor: unsafe extern "C" fn(Handle, i32) -> Handle| {
+                     tensor: unsafe extern "C" fn(Handle, i32) -> Handle,
+                     sizes: Option<&InputSizes>| {
             // SAFETY: the interpreter is alive, and its tensors belong to it.
             (0..unsafe { count(interpreter.get()) })
-                .map(|index| port_of(&functions, unsafe { tensor(interpreter.get(), index) }))
+                .map(|index| port_of(&functions, unsafe { tensor(interpreter.get(), index) }, sizes))
                 .collect::<Result<Vec<_>, _>>()
         };
-        let input_ports = ports(functions.input_count, functions.input_tensor)?;
-        let output_ports = ports(functions.output_count, functions.output_tensor)?;
+        let input_ports = ports(functions.input_count, functions.input_tensor, Some(&sizes))?;
+        let output_ports = ports(functions.output_count, functions.output_tensor, None)?;
         Ok(Self { input_ports, output_ports, interpreter, _model: model, _bytes: bytes, functions })
+    }
+
+    fn give_shapes(&mut self, shapes: &[&[usize]]) -> Result<(), String> {
+        let functions = &self.functions;
+        let interpreter = self.interpreter.get();
+        for (index, (port, shape)) in self.input_ports.iter_mut().zip(shapes).enumerate() {
+            port.set_shape(shape)?;
+            if port.is_open() {
+                // Their product was bounded, so each of them is.
+                let sizes: Vec<c_int> = shape.iter().map(|size| *size as c_int).collect();
+                // SAFETY: the interpreter is alive, and the sizes are read only during the call.
+                let status =
+                    unsafe { (functions.resize_input)(interpreter, index as i32, sizes.as_ptr(), sizes.len() as i32) };
+                check("a tensor's new sizes", status)?;
+            }
+        }
+        // SAFETY: the interpreter is alive.
+        check("the tensors' room", unsafe { (functions.allocate_tensors)(interpreter) })?;
+        for (index, port) in self.output_ports.iter_mut().enumerate() {
+            // SAFETY: the interpreter is alive, and its tensors belong to it.
+            *port = port_of(functions, unsafe { (functions.output_tensor)(interpreter, index as i32) }, None)?;
+        }
+        Ok(())
     }
 }
 
@@ -172,7 +199,8 @@ unsafe extern "C" fn log(_nothing: *mut c_void, format: *const c_char, _argument
     }
 }
 
-fn port_of(functions: &Functions, tensor: Handle) -> Result<Port, String> {
+/// With the sizes that the file says, or else those that it has now.
+fn port_of(functions: &Functions, tensor: Handle, file: Option<&InputSizes>) -> Result<Port, String> {
     if tensor.is_null() {
         return Err("a tensor is not there".to_owned());
     }
@@ -185,6 +213,7 @@ fn port_of(functions: &Functions, tensor: Handle) -> Result<Port, String> {
         }
         let rank = (functions.tensor_rank)(tensor);
         let sizes: Vec<i32> = (0..rank).map(|index| (functions.tensor_size)(tensor, index)).collect();
+        let sizes = file.map_or(sizes.as_slice(), |file| file.said(&name, &sizes)).to_vec();
         Port::new(name, &sizes)
     }
 }
@@ -200,6 +229,10 @@ impl super::session::Runner for Interpreted {
 
     fn outputs(&self) -> &[Port] {
         &self.output_ports
+    }
+
+    fn resize(&mut self, shapes: &[&[usize]]) -> Result<(), String> {
+        self.give_shapes(shapes).inspect_err(|_| self.input_ports.iter_mut().for_each(Port::forget_shape))
     }
 
     fn write(&mut self, input: usize, values: &[f32]) -> Result<(), String> {

@@ -9,7 +9,8 @@
 use super::flatbuffer::{Buffer, Read, Table, Tables};
 use crate::bounds::{OUTPUTS_MAX, VALUES_MAX};
 
-const IDENTIFIER: &[u8; 4] = b"TFL3";
+/// What such a file has behind its first offset.
+pub(super) const IDENTIFIER: &[u8; 4] = b"TFL3";
 const VERSION: u32 = 3;
 /// `BuiltinOperator`: one of the app's own, with a name.
 const CUSTOM: i32 = 32;

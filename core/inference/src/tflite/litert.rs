@@ -78,6 +78,10 @@ impl Litert {
             Accelerator::Cpu => failed(detail),
             Accelerator::Gpu | Accelerator::Npu => EngineError::NotPlaced { model_id: model_id(), accelerator, detail },
         };
+        // What makes a model ready for another device wants to know all of it.
+        if accelerator != Accelerator::Cpu && parsed.is_open() {
+            return Err(refused("only a run tells some of its sizes".to_owned()));
+        }
         let texts = self.texts(options);
         // The processor is not among them unless it was asked for: the library would fall back to it without a word.
         let compilation = Compilation { accelerators: bit(accelerator), texts: &texts };

@@ -10,6 +10,7 @@ mod flatbuffer;
 mod functions;
 mod litert;
 mod litert_foreign;
+mod open_sizes;
 mod port;
 mod session;
 mod status;

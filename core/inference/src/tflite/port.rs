@@ -8,30 +8,64 @@ use snaptrak_domain::engine::Tensor;
 pub(super) struct Port {
     /// The tensor's name in the file, not the one that a signature may give it: both interfaces know this one.
     pub(super) name: String,
-    /// Sizes, outermost first.
+    /// Sizes as the file has them, outermost first; `None` for one that only a run tells.
+    sizes: Vec<Option<usize>>,
+    /// Sizes as they are now; none before the first run of what has open ones.
     pub(super) shape: Vec<usize>,
-    /// Their product.
+    /// Their product; nothing before the first run of what has open ones.
     pub(super) values: usize,
 }
 
 impl Port {
-    /// Of sizes as the libraries have them; one that is not fixed is below zero.
+    /// Of sizes as the libraries have them; one that is open is below zero.
     pub(super) fn new(name: String, sizes: &[i32]) -> Result<Self, String> {
-        let fixed = |size: &i32| usize::try_from(*size).map_err(|_| format!("`{name}` has no fixed shape"));
-        let shape: Vec<usize> = sizes.iter().map(fixed).collect::<Result<_, _>>()?;
-        let values = shape.iter().try_fold(1_usize, |product, size| product.checked_mul(*size));
-        match values {
-            Some(values) if (1..=VALUES_MAX).contains(&values) => Ok(Self { name, shape, values }),
-            _ => Err(format!("`{name}` is empty or holds more than {VALUES_MAX} values")),
+        let sizes: Vec<Option<usize>> = sizes.iter().map(|size| usize::try_from(*size).ok()).collect();
+        // Open sizes can only make it larger.
+        let least = product(sizes.iter().map(|size| size.unwrap_or(1)));
+        let least = least.ok_or_else(|| format!("`{name}` is empty or holds more than {VALUES_MAX} values"))?;
+        let fixed: Option<Vec<usize>> = sizes.iter().copied().collect();
+        let values = if fixed.is_some() { least } else { 0 };
+        Ok(Self { name, sizes, shape: fixed.unwrap_or_default(), values })
+    }
+
+    /// Whether only a run tells some of its sizes.
+    pub(super) fn is_open(&self) -> bool {
+        self.sizes.contains(&None)
+    }
+
+    /// Whether it has this shape now.
+    pub(super) fn has(&self, shape: &[usize]) -> bool {
+        self.values > 0 && self.shape == shape
+    }
+
+    /// Gives it a shape, which must be one that it can have.
+    pub(super) fn set_shape(&mut self, shape: &[usize]) -> Result<(), String> {
+        let values = product(shape.iter().copied()).filter(|_| self.can_have(shape));
+        self.values = values.ok_or_else(|| format!("`{}` cannot have the shape {shape:?}", self.name))?;
+        self.shape.clear();
+        self.shape.extend_from_slice(shape);
+        Ok(())
+    }
+
+    /// As before the first run, if it has open sizes.
+    pub(super) fn forget_shape(&mut self) {
+        if self.is_open() {
+            self.shape.clear();
+            self.values = 0;
         }
     }
 
-    /// Whether `tensor` can be written here.
+    fn can_have(&self, shape: &[usize]) -> bool {
+        let is_like = |(size, given): (&Option<usize>, &usize)| size.is_none_or(|size| size == *given);
+        self.sizes.len() == shape.len() && self.sizes.iter().zip(shape).all(is_like)
+    }
+
+    /// Whether `tensor` can be given to this input.
     pub(super) fn check(&self, tensor: &Tensor) -> Result<(), String> {
-        if tensor.shape != self.shape {
-            return Err(format!("the input `{}` has the shape {:?} and not {:?}", self.name, tensor.shape, self.shape));
+        if !self.can_have(&tensor.shape) {
+            return Err(format!("the input `{}` cannot have the shape {:?}", self.name, tensor.shape));
         }
-        if tensor.data.len() != self.values {
+        if product(tensor.shape.iter().copied()) != Some(tensor.data.len()) {
             return Err(format!("the input `{}` does not hold as many values as its shape says", self.name));
         }
         Ok(())
@@ -58,6 +92,12 @@ impl Port {
     }
 }
 
+/// The product of sizes, unless it is nothing or more than any model needs.
+fn product(mut sizes: impl Iterator<Item = usize>) -> Option<usize> {
+    let values = sizes.try_fold(1_usize, |product, size| product.checked_mul(size))?;
+    (1..=VALUES_MAX).contains(&values).then_some(values)
+}
+
 /// Names that tell tensors apart, and no more of them than any model needs.
 pub(super) fn check_ports(ports: &[Port]) -> Result<(), String> {
     if ports.is_empty() || ports.len() > OUTPUTS_MAX {
@@ -75,13 +115,35 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_that_are_open_empty_or_absurd_are_refused() {
+    fn sizes_that_are_empty_or_absurd_are_refused_and_open_ones_are_not() {
         let port = |sizes: &[i32]| Port::new("x".into(), sizes);
         assert_eq!(port(&[1, 2, 3]).unwrap().values, 6);
         assert_eq!(port(&[]).unwrap().values, 1, "a single number");
-        for sizes in [&[1, -1][..], &[0, 3], &[i32::MAX, i32::MAX, i32::MAX], &[1 << 14, 1 << 14]] {
+        for sizes in [&[0, 3][..], &[-1, 0], &[i32::MAX, i32::MAX, i32::MAX], &[1 << 14, 1 << 14], &[-1, 1 << 30]] {
             port(sizes).unwrap_err();
         }
+        let open = port(&[-1, 3]).unwrap();
+        assert_eq!((open.is_open(), open.values, open.has(&[])), (true, 0, false), "it has none so far");
+    }
+
+    #[test]
+    fn an_input_takes_the_sizes_that_are_fixed_and_any_that_are_open() {
+        let mut open = Port::new("x".into(), &[-1, 3]).unwrap();
+        let tensor =
+            |shape: &[usize], values| Tensor { name: "x".into(), shape: shape.to_vec(), data: vec![0.0; values] };
+        open.check(&tensor(&[1, 3], 3)).unwrap();
+        open.check(&tensor(&[5, 3], 15)).unwrap();
+        for (shape, values) in [(&[5, 4][..], 20), (&[0, 3], 0), (&[3], 3), (&[5, 3], 14), (&[usize::MAX, 3], 3)] {
+            open.check(&tensor(shape, values)).unwrap_err();
+            assert!(open.set_shape(shape).is_err() || values == 14, "{shape:?}");
+        }
+        open.set_shape(&[2, 3]).unwrap();
+        assert_eq!((open.values, open.has(&[2, 3]), open.has(&[3, 3])), (6, true, false));
+        open.forget_shape();
+        assert!(!open.has(&[2, 3]));
+        let mut fixed = Port::new("x".into(), &[2, 3]).unwrap();
+        fixed.forget_shape();
+        assert!(fixed.has(&[2, 3]) && !fixed.is_open());
     }
 
     #[test]

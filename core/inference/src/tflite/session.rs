@@ -7,6 +7,9 @@ use snaptrak_domain::engine::{Accelerator, EngineError, Placement, Session, Tens
 pub(super) trait Runner: Send {
     fn inputs(&self) -> &[Port];
     fn outputs(&self) -> &[Port];
+    /// Gives the inputs these shapes, in their order, and the outputs what follows from them. After an error the shapes are as
+    /// before the first run.
+    fn resize(&mut self, shapes: &[&[usize]]) -> Result<(), String>;
     /// Puts as many values as the port holds into an input.
     fn write(&mut self, input: usize, values: &[f32]) -> Result<(), String>;
     fn run(&mut self) -> Result<(), String>;
@@ -28,12 +31,19 @@ impl<R: Runner> TfliteSession<R> {
         if inputs.len() != wanted {
             return Err(format!("it takes {wanted} inputs and not {}", inputs.len()));
         }
-        for index in 0..wanted {
-            let port = &self.runner.inputs()[index];
-            let Some(tensor) = inputs.iter().find(|tensor| tensor.name == port.name) else {
-                return Err(format!("there is no input `{}`", port.name));
-            };
+        let mut fits = true;
+        for port in self.runner.inputs() {
+            let tensor = given(port, inputs)?;
             port.check(tensor)?;
+            fits &= port.has(&tensor.shape);
+        }
+        if !fits {
+            let shape = |port| given(port, inputs).map(|tensor| tensor.shape.as_slice());
+            let shapes: Vec<&[usize]> = self.runner.inputs().iter().map(shape).collect::<Result<_, _>>()?;
+            self.runner.resize(&shapes)?;
+        }
+        for index in 0..wanted {
+            let tensor = given(&self.runner.inputs()[index], inputs)?;
             self.runner.write(index, &tensor.data)?;
         }
         self.runner.run()?;
@@ -44,6 +54,11 @@ impl<R: Runner> TfliteSession<R> {
         }
         Ok(())
     }
+}
+
+fn given<'t>(port: &Port, inputs: &'t [Tensor]) -> Result<&'t Tensor, String> {
+    let tensor = inputs.iter().find(|tensor| tensor.name == port.name);
+    tensor.ok_or_else(|| format!("there is no input `{}`", port.name))
 }
 
 impl<R: Runner> Session for TfliteSession<R> {

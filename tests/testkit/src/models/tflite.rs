@@ -162,13 +162,15 @@ pub struct Tensor {
     pub data: Vec<u8>,
     /// Scale and zero, if it is quantised.
     pub scale: Option<(f32, i64)>,
+    /// Its sizes with -1 for each that only a run tells, if there is one.
+    pub open: Vec<i32>,
 }
 
 impl Tensor {
     /// One of floats that a run computes.
     #[must_use]
     pub fn floats(name: &'static str, sizes: &[i32]) -> Self {
-        Self { name, element: FLOAT32, sizes: sizes.to_vec(), data: Vec::new(), scale: None }
+        Self { name, element: FLOAT32, sizes: sizes.to_vec(), data: Vec::new(), scale: None, open: Vec::new() }
     }
 
     fn node(&self, buffer: u32) -> Node {
@@ -182,6 +184,9 @@ impl Tensor {
             let scales = Field::Node(Node::Words(vec![scale.to_bits()]));
             let zeros = Field::Node(Node::Longs(vec![zero as u64]));
             fields.push((4, Field::Node(Node::Table(vec![(2, scales), (3, zeros)]))));
+        }
+        if !self.open.is_empty() {
+            fields.push((7, words(&self.open)));
         }
         Node::Table(fields)
     }

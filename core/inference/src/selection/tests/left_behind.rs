@@ -24,7 +24,7 @@ fn the_marker_stands_whenever_an_accelerator_is_at_work_and_at_no_other_time() {
 }
 
 /// What a process leaves that ends here: everything as it lies on disk, and nobody who holds the lock.
-fn ended_here(device: &Device) -> SelectionOptions {
+pub(super) fn ended_here(device: &Device) -> SelectionOptions {
     let folder = device.folder.path().join("of the next process");
     fs::create_dir_all(&folder).unwrap();
     for name in ["marker", "verdicts.json"] {

@@ -6,7 +6,7 @@ use super::*;
 use crate::registry::{InUse, Manifest, Source};
 use snaptrak_domain::{
     Conditions, ExitReason, Place,
-    engine::{Accelerator, Engine, LoadOptions, ModelFile, Session, Tensor},
+    engine::{Accelerator, Engine, LoadOptions, ModelFile, Placement, Session, Tensor},
     verdict::{Standing, VerdictCode},
 };
 use std::{fs, path::Path, sync::atomic::Ordering, time::Duration};
@@ -14,6 +14,7 @@ use tempfile::TempDir;
 
 mod in_use;
 mod left_behind;
+mod named;
 mod trials;
 
 const MODEL: &str = "blazeface_back";

@@ -4,7 +4,9 @@
 
 use super::{
     super::{port::Port, session::Runner},
-    Environment, Functions, Handle, Model, Owned, RankedTensorType, Status, answered, check, told,
+    Environment, Functions, Handle, Model, Owned, RankedTensorType, Status, TensorLayout, answered, check,
+    model::ELEMENT_FLOAT32,
+    told,
 };
 use std::{
     ffi::{CString, c_int, c_void},
@@ -35,7 +37,7 @@ pub(in crate::tflite) struct Compiled {
     output_handles: Vec<Handle>,
     owned: Owned,
     _options: Owned,
-    _model: Model,
+    model: Model,
     environment: Environment,
 }
 
@@ -57,33 +59,69 @@ impl Compiled {
             unsafe { (functions.compile)(environment.owned.handle, model.owned.handle, options.handle, compiled) }
         };
         let owned = Owned::new("compiling", functions.destroy_compiled, compile)?;
+        let (input_ports, output_ports) = (model.inputs.clone(), model.outputs.clone());
+        let mut compiled = Self {
+            inputs: Vec::new(),
+            outputs: Vec::new(),
+            input_ports,
+            output_ports,
+            input_handles: Vec::new(),
+            output_handles: Vec::new(),
+            owned,
+            _options: options,
+            model,
+            environment,
+        };
+        // What has open sizes gets its memory with the first run.
+        if !compiled.model.is_open() {
+            compiled.make_room()?;
+        }
+        Ok(compiled)
+    }
+
+    /// Memory for the tensors as they are now.
+    fn make_room(&mut self) -> Result<(), String> {
+        let functions = &self.environment.library.0;
         let buffers =
-            |ports: &[(Port, RankedTensorType)],
-             requirements: unsafe extern "C" fn(Handle, usize, usize, *mut Handle) -> Status| {
-                let buffer = |(index, (port, tensor_type)): (usize, &(Port, RankedTensorType))| {
+            |ports: &[Port], requirements: unsafe extern "C" fn(Handle, usize, usize, *mut Handle) -> Status| {
+                let buffer = |(index, port): (usize, &Port)| {
                     // SAFETY: the compiled model is alive, and what it requires belongs to it.
                     let required =
-                        answered("a tensor", |place| unsafe { requirements(owned.handle, 0, index, place) })?;
-                    Buffer::new(&environment, tensor_type, required, port)
+                        answered("a tensor", |place| unsafe { requirements(self.owned.handle, 0, index, place) })?;
+                    Buffer::new(&self.environment, required, port)
                 };
                 ports.iter().enumerate().map(buffer).collect::<Result<Vec<_>, String>>()
             };
-        let inputs = buffers(&model.inputs, functions.input_requirements)?;
-        let outputs = buffers(&model.outputs, functions.output_requirements)?;
-        let ports = |ports: &[(Port, RankedTensorType)]| ports.iter().map(|(port, _)| port.clone()).collect();
+        let inputs = buffers(&self.input_ports, functions.input_requirements)?;
+        let outputs = buffers(&self.output_ports, functions.output_requirements)?;
         let handles = |buffers: &[Buffer]| buffers.iter().map(|buffer| buffer.owned.handle).collect();
-        Ok(Self {
-            input_handles: handles(&inputs),
-            output_handles: handles(&outputs),
-            input_ports: ports(&model.inputs),
-            output_ports: ports(&model.outputs),
-            inputs,
-            outputs,
-            owned,
-            _options: options,
-            _model: model,
-            environment,
-        })
+        (self.input_handles, self.output_handles) = (handles(&inputs), handles(&outputs));
+        (self.inputs, self.outputs) = (inputs, outputs);
+        Ok(())
+    }
+
+    fn give_shapes(&mut self, shapes: &[&[usize]]) -> Result<(), String> {
+        let functions = &self.environment.library.0;
+        for (index, (port, shape)) in self.input_ports.iter_mut().zip(shapes).enumerate() {
+            port.set_shape(shape)?;
+            if port.is_open() {
+                let layout = TensorLayout::of(shape)?;
+                let sizes = layout.sizes()?;
+                // SAFETY: the compiled model is alive, and the sizes are read only during the call.
+                let status =
+                    unsafe { (functions.resize_input)(self.owned.handle, 0, index, sizes.as_ptr(), sizes.len()) };
+                check("a tensor's new sizes", status)?;
+            }
+        }
+        let mut layouts = vec![TensorLayout::default(); self.output_ports.len()];
+        let (count, places) = (layouts.len(), layouts.as_mut_ptr());
+        // SAFETY: the compiled model is alive, and there are as many places as the count says.
+        let told = unsafe { (functions.output_layouts)(self.owned.handle, 0, count, places, true) };
+        check("the outputs' sizes", told)?;
+        for (port, layout) in self.output_ports.iter_mut().zip(&layouts) {
+            *port = Port::new(port.name.clone(), layout.sizes()?)?;
+        }
+        self.make_room()
     }
 
     /// Whether every operation is with an accelerator, XNNPACK among them.
@@ -112,9 +150,16 @@ impl Runner for Compiled {
         &self.output_ports
     }
 
+    fn resize(&mut self, shapes: &[&[usize]]) -> Result<(), String> {
+        self.give_shapes(shapes).inspect_err(|_| {
+            self.input_ports.iter_mut().for_each(Port::forget_shape);
+        })
+    }
+
     fn write(&mut self, input: usize, values: &[f32]) -> Result<(), String> {
+        fits(&self.input_ports[input], values)?;
         self.inputs[input].with(&self.environment.library.0, LOCK_WRITE, |place| {
-            // SAFETY: the place has room for the port's values (`Buffer::new`), and the session gives exactly as many.
+            // SAFETY: the place has room for the port's values (`Buffer::new`), which are as many as these.
             unsafe { ptr::copy_nonoverlapping(values.as_ptr().cast::<u8>(), place, size_of_val(values)) };
         })
     }
@@ -136,11 +181,20 @@ impl Runner for Compiled {
     }
 
     fn read(&mut self, output: usize, values: &mut [f32]) -> Result<(), String> {
+        fits(&self.output_ports[output], values)?;
         self.outputs[output].with(&self.environment.library.0, LOCK_READ, |place| {
             // SAFETY: as in `write`; any four bytes are a float.
             unsafe { ptr::copy_nonoverlapping(place, values.as_mut_ptr().cast::<u8>(), size_of_val(values)) };
         })
     }
+}
+
+/// What is copied is all that a port has now, whoever calls.
+fn fits(port: &Port, values: &[f32]) -> Result<(), String> {
+    if values.len() == port.values {
+        return Ok(());
+    }
+    Err(format!("`{}` has {} values and not {}", port.name, port.values, values.len()))
 }
 
 /// Options with the accelerators and the texts.
@@ -184,16 +238,15 @@ struct Buffer {
 
 impl Buffer {
     /// A buffer that holds exactly the port's floats.
-    fn new(
-        environment: &Environment,
-        tensor_type: &RankedTensorType,
-        required: Handle,
-        port: &Port,
-    ) -> Result<Self, String> {
+    fn new(environment: &Environment, required: Handle, port: &Port) -> Result<Self, String> {
+        if port.values == 0 {
+            return Err(format!("only the values of a run tell the sizes of `{}`", port.name));
+        }
         let functions = &environment.library.0;
+        let tensor_type = RankedTensorType { element: ELEMENT_FLOAT32, layout: TensorLayout::of(&port.shape)? };
         // SAFETY: all are alive, and the type is read only during the call.
         let create =
-            |place| unsafe { (functions.create_buffer)(environment.owned.handle, tensor_type, required, place) };
+            |place| unsafe { (functions.create_buffer)(environment.owned.handle, &tensor_type, required, place) };
         let owned = Owned::new("a tensor's memory", functions.destroy_buffer, create)?;
         // SAFETY: the buffer is alive.
         let bytes: usize =

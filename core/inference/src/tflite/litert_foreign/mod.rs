@@ -55,17 +55,45 @@ struct EnvironmentOption {
 
 const RANK_MAX: usize = 8;
 
-/// `LiteRtRankedTensorType` with its `LiteRtLayout`.
+/// The rank is the lowest seven bits of its word, the next one tells whether there are strides.
+const RANK_BITS: u32 = 0x7f;
+
+/// `LiteRtLayout`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default)]
-struct RankedTensorType {
-    element: c_int,
+struct TensorLayout {
     rank_and_flag: u32,
     sizes: [i32; RANK_MAX],
     strides: [u32; RANK_MAX],
 }
 
+/// `LiteRtRankedTensorType`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default)]
+struct RankedTensorType {
+    element: c_int,
+    layout: TensorLayout,
+}
+
 const _: () = assert!(size_of::<RankedTensorType>() == 72 && size_of::<EnvironmentOption>() == 24);
+
+impl TensorLayout {
+    /// Of a shape whose product was bounded.
+    fn of(shape: &[usize]) -> Result<Self, String> {
+        let mut layout = Self { rank_and_flag: shape.len() as u32, ..Self::default() };
+        let places = layout.sizes.get_mut(..shape.len()).ok_or_else(too_many_sizes)?;
+        places.iter_mut().zip(shape).for_each(|(place, size)| *place = *size as i32);
+        Ok(layout)
+    }
+
+    fn sizes(&self) -> Result<&[i32], String> {
+        self.sizes.get(..(self.rank_and_flag & RANK_BITS) as usize).ok_or_else(too_many_sizes)
+    }
+}
+
+fn too_many_sizes() -> String {
+    format!("a tensor has more than {RANK_MAX} sizes")
+}
 
 functions! {
     /// What is used of the library.
@@ -100,6 +128,8 @@ functions! {
         is_non_cpu_fully_accelerated = "LiteRtCompiledModelIsNonCpuFullyAccelerated" (Handle, *mut u8) -> Status;
         input_requirements = "LiteRtGetCompiledModelInputBufferRequirements" (Handle, usize, usize, *mut Handle) -> Status;
         output_requirements = "LiteRtGetCompiledModelOutputBufferRequirements" (Handle, usize, usize, *mut Handle) -> Status;
+        resize_input = "LiteRtCompiledModelResizeInputTensor" (Handle, usize, usize, *const c_int, usize) -> Status;
+        output_layouts = "LiteRtGetCompiledModelOutputTensorLayouts" (Handle, usize, usize, *mut TensorLayout, bool) -> Status;
         create_buffer = "LiteRtCreateManagedTensorBufferFromRequirements"
             (Handle, *const RankedTensorType, Handle, *mut Handle) -> Status;
         destroy_buffer = "LiteRtDestroyTensorBuffer" (Handle);

@@ -2,7 +2,8 @@
 #![expect(unsafe_code, reason = "a foreign library can be reached in no other way")]
 
 use super::{
-    super::port::Port, Environment, Functions, Handle, Owned, RANK_MAX, RankedTensorType, Status, answered, check, told,
+    super::{open_sizes::InputSizes, port::Port},
+    Environment, Functions, Handle, Owned, RankedTensorType, Status, answered, check, told,
 };
 use crate::model_bytes::ModelBytes;
 use std::{
@@ -10,16 +11,14 @@ use std::{
     ptr,
 };
 
-const ELEMENT_FLOAT32: c_int = 1;
+pub(super) const ELEMENT_FLOAT32: c_int = 1;
 const TENSOR_RANKED: c_int = 0;
-/// The rank is the lowest seven bits of its word, the next one tells whether there are strides.
-const RANK_BITS: u32 = 0x7f;
 
 /// A model as it stands in its file.
 pub(in crate::tflite) struct Model {
     pub(super) owned: Owned,
-    pub(super) inputs: Vec<(Port, RankedTensorType)>,
-    pub(super) outputs: Vec<(Port, RankedTensorType)>,
+    pub(super) inputs: Vec<Port>,
+    pub(super) outputs: Vec<Port>,
     // Read by the library as long as the model lives.
     _bytes: ModelBytes,
 }
@@ -45,22 +44,30 @@ impl Model {
             return Err("it has no graph".to_owned());
         }
         let signature = answered(what, |place| unsafe { (functions.signature)(owned.handle, 0, place) })?;
+        // The library tells sizes as they are now; which of them are open, the file says.
+        let sizes = InputSizes::of_first_signature(content)?;
         let ports = |count: unsafe extern "C" fn(Handle, *mut usize) -> Status,
-                     tensor: unsafe extern "C" fn(Handle, usize, *mut Handle) -> Status| {
+                     tensor: unsafe extern "C" fn(Handle, usize, *mut Handle) -> Status,
+                     sizes: Option<&InputSizes>| {
             let count: usize = told(what, |place| unsafe { count(signature, place) })?;
             let port = |index| {
                 let tensor = answered(what, |place| unsafe { tensor(signature, index, place) })?;
-                port_of(functions, tensor)
+                port_of(functions, tensor, sizes)
             };
             (0..count).map(port).collect::<Result<Vec<_>, String>>()
         };
-        let inputs = ports(functions.input_count, functions.input_tensor)?;
-        let outputs = ports(functions.output_count, functions.output_tensor)?;
+        let inputs = ports(functions.input_count, functions.input_tensor, Some(&sizes))?;
+        let outputs = ports(functions.output_count, functions.output_tensor, None)?;
         Ok(Self { owned, inputs, outputs, _bytes: bytes })
+    }
+
+    /// Whether only a run tells some sizes of its inputs, and with them all others.
+    pub(in crate::tflite) fn is_open(&self) -> bool {
+        self.inputs.iter().any(Port::is_open)
     }
 }
 
-fn port_of(functions: &Functions, tensor: Handle) -> Result<(Port, RankedTensorType), String> {
+fn port_of(functions: &Functions, tensor: Handle, file: Option<&InputSizes>) -> Result<Port, String> {
     let what = "a tensor";
     let mut name = ptr::null();
     // SAFETY: the tensor belongs to a model that is alive, each place is of the type that the function fills, and the name
@@ -79,7 +86,7 @@ fn port_of(functions: &Functions, tensor: Handle) -> Result<(Port, RankedTensorT
     if tensor_type.element != ELEMENT_FLOAT32 {
         return Err(format!("`{name}` does not hold 32-bit floats"));
     }
-    let sizes = tensor_type.sizes.get(..(tensor_type.rank_and_flag & RANK_BITS) as usize);
-    let sizes = sizes.ok_or_else(|| format!("`{name}` has more than {RANK_MAX} sizes"))?;
-    Ok((Port::new(name, sizes)?, tensor_type))
+    let told = tensor_type.layout.sizes()?;
+    let sizes = file.map_or(told, |file| file.said(&name, told)).to_vec();
+    Port::new(name, &sizes)
 }

@@ -1,9 +1,11 @@
 //! What an accelerator found is written down only after it was compared, and looked at again when that shows it wrong.
 
+use super::{LEASE_MS, Looked};
 use crate::{AnalyseReport, CaptureOptions, Config, ErrorCode, Platform, Progress, ProgressEvent, SnapTrak};
 use snaptrak_domain::{
-    CancelToken, CaptureId, FindingBox,
+    CancelToken, CaptureId, FindingBox, Rendition, StepKind,
     engine::{Accelerator, Engine, EngineError, LoadOptions, ModelFile, Session, Tensor},
+    queue_store::{QueueStore as _, ReadyStep},
 };
 use snaptrak_inference::{Manifest, OrtEngine};
 use snaptrak_testkit::FixedKeyStore;
@@ -97,6 +99,14 @@ fn engine() -> OrtEngine {
     OrtEngine::open(&library.expect("run `cargo xtask models` first")).unwrap()
 }
 
+fn analyser(good_runs: usize) -> Analyser {
+    let models = cache().join("models");
+    let options = AnalyserOptions { models: Some(vec![FACES.into()]), accelerator: None, threads: 1 };
+    let doubtful = Doubtful { engine: engine(), good_runs };
+    let manifest = Manifest::load(&models).unwrap();
+    Analyser::new(&doubtful, &manifest, &models, &options, Arc::new(|| 0.0)).unwrap()
+}
+
 impl World {
     fn new(pictures: usize) -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -114,11 +124,7 @@ impl World {
         progress: &dyn Progress,
         cancel: &CancelToken,
     ) -> (AnalyseReport, Result<(), crate::Error>) {
-        let models = cache().join("models");
-        let options = AnalyserOptions { models: Some(vec![FACES.into()]), accelerator: None, threads: 1 };
-        let doubtful = Doubtful { engine: engine(), good_runs };
-        let manifest = Manifest::load(&models).unwrap();
-        let mut analyser = Analyser::new(&doubtful, &manifest, &models, &options, Arc::new(|| 0.0)).unwrap();
+        let mut analyser = analyser(good_runs);
         let call = self.sdk.inner.calls.begin(cancel).unwrap();
         let mut report = AnalyseReport::default();
         let total = self.captures.len() as u64;
@@ -180,4 +186,27 @@ fn a_call_that_is_broken_off_keeps_what_it_looked_at() {
     assert_eq!(went.unwrap_err().code(), ErrorCode::Cancelled);
     assert_eq!((report.analysed, world.found().len()), (4, 4));
     assert!(world.found().iter().all(|(boxes, ran)| boxes.len() == 1 && ran == "cpu"));
+}
+
+#[test]
+fn a_picture_that_cannot_be_written_down_takes_no_other_along() {
+    let world = World::new(3);
+    let store = &world.sdk.inner.store;
+    let mut analyser = analyser(usize::MAX);
+    let now = world.sdk.inner.platform.clock.now();
+    let mut looked_at = |mut step: ReadyStep, is_known: bool| {
+        store.begin(step.step_id, now, LEASE_MS).unwrap();
+        let asset_id = store.asset_of(step.capture_id, Rendition::Original).unwrap();
+        let (findings, small) = world.sdk.look(&mut analyser, asset_id).unwrap();
+        if !is_known {
+            step.step_id = i64::MAX;
+        }
+        Looked { step, asset_id, findings, small }
+    };
+    let steps = store.ready(StepKind::Analyse, now, 3).unwrap().into_iter();
+    let mut held: Vec<_> = steps.zip([true, false, true]).map(|(step, is_known)| looked_at(step, is_known)).collect();
+    let mut report = AnalyseReport::default();
+    let error = world.sdk.keep(&mut analyser, &mut held, &mut report).unwrap_err();
+    assert_eq!((error.code(), held.len()), (ErrorCode::NotFound, 0));
+    assert_eq!((report.analysed, world.found().len()), (2, 2), "the one before it and the one behind it");
 }
