@@ -9,7 +9,7 @@ use snaptrak::{CancelToken, ErrorCode};
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -128,13 +128,26 @@ impl Threads {
         &self,
         work: impl FnOnce() -> Result<T, SnapTrakError> + Send + 'static,
     ) -> Result<T, SnapTrakError> {
+        let answer = Arc::new(Mutex::new(None));
+        let kept = Arc::clone(&answer);
+        self.begin(Box::new(move || keep(&kept, work()))).await?;
+        let mut answer = answer.lock().unwrap_or_else(PoisonError::into_inner);
+        answer.take().unwrap_or_else(|| Err(panicked()))
+    }
+
+    /// One kind of task for every call: a kind for each would be three kilobytes of the library for each.
+    async fn begin(&self, work: Box<dyn FnOnce() + Send>) -> Result<(), SnapTrakError> {
         let runtime = self.runtime.as_ref().ok_or_else(shut_down)?;
         match runtime.spawn_blocking(work).await {
-            Ok(answer) => answer,
+            Ok(()) => Ok(()),
             Err(error) if error.is_panic() => Err(panicked()),
             Err(_) => Err(shut_down()),
         }
     }
+}
+
+fn keep<T>(answer: &Mutex<Option<T>>, value: T) {
+    *answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
 }
 
 /// Runs `work` on the caller's thread. A panic of the core ends the call with the same error as on a thread of the instance.

@@ -101,7 +101,7 @@ fn check_decoder(model: &ModelEntry) -> Check {
     let shape_of = |name: &str| model.outputs.iter().find(|output| output.name == name).map(|output| &output.shape[..]);
     match &model.decoder {
         Decoder::Ssd(ssd) => {
-            let classes = model.labels.len() + ssd.background_classes;
+            let classes = model.labels.len().saturating_add(ssd.background_classes);
             check(
                 shape_of(&ssd.boxes) == Some(&[1, ssd.anchors.count, 4]),
                 "the boxes' output does not fit the anchors",

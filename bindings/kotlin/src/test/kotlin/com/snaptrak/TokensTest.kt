@@ -14,6 +14,7 @@ import java.util.concurrent.TimeUnit
 import kotlinx.coroutines.CoroutineScope
 import kotlinx.coroutines.CoroutineStart
 import kotlinx.coroutines.async
+import kotlinx.coroutines.cancelAndJoin
 import kotlinx.coroutines.future.await
 import org.junit.jupiter.api.Assertions.assertEquals
 import org.junit.jupiter.api.Assertions.assertNotEquals
@@ -142,7 +143,8 @@ internal class TokensTest {
             asked.await()
             val broken = async(start = CoroutineStart.UNDISPATCHED) { runCatching { snapTrak.sync() } }
             snapTrak.note("captures go on")
-            broken.cancel()
+            // Joined, so that the library has heard of it: what comes before that is told that a sync is under way.
+            broken.cancelAndJoin()
             val waiting = async(start = CoroutineStart.UNDISPATCHED) { runCatching { snapTrak.sync() } }
             snapTrak.shutdown()
             val told = waiting.await().fold({ it.stoppedBecause }, { (it as SnapTrakException.Refused).code })
