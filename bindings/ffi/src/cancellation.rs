@@ -1,9 +1,6 @@
 //! Breaking off a long call: by hand, or because nobody waits for its answer any more.
 
-use crate::{
-    SnapTrakError,
-    threads::{self, Threads},
-};
+use crate::{SnapTrakError, threads};
 use snaptrak::CancelToken;
 use std::sync::Arc;
 
@@ -52,16 +49,14 @@ impl Waiting {
         Self { token: of_the_app(given), answered: false }
     }
 
-    /// Runs `work` on one of the threads, and ends it if nobody waits for its answer.
-    pub(crate) async fn run<T: Send + 'static>(
-        mut self,
-        threads: &Threads,
-        work: impl FnOnce(&CancelToken) -> Result<T, SnapTrakError> + Send + 'static,
-    ) -> Result<T, SnapTrakError> {
-        let token = self.token.clone();
-        let answer = threads.run_until(&self.token, move || work(&token)).await;
+    /// What ends the call.
+    pub(crate) fn token(&self) -> CancelToken {
+        self.token.clone()
+    }
+
+    /// The answer came: nothing is left to end.
+    pub(crate) fn answered(&mut self) {
         self.answered = true;
-        answer
     }
 }
 

@@ -52,7 +52,7 @@ pub async fn recover(
             (config.into(), platform(key_store, None, None)?, progress::Adapted::new(progress));
         Ok(snaptrak::SnapTrak::recover_until(&from, &config, &platform, key.as_ref(), &told, token)?.into())
     };
-    Waiting::for_call(cancellation).run(&Threads::new()?, work).await
+    Threads::new()?.run_while(Waiting::for_call(cancellation), work).await
 }
 
 /// The same in place, for what `open` answers with `damaged` or `keys_lost`: the folder is renamed and stays, and a new store takes
@@ -72,7 +72,7 @@ pub async fn quarantine_and_recover(
             (config.into(), platform(key_store, None, None)?, progress::Adapted::new(progress));
         Ok(snaptrak::SnapTrak::quarantine_and_recover_until(&config, &platform, key.as_ref(), &told, token)?.into())
     };
-    Waiting::for_call(cancellation).run(&Threads::new()?, work).await
+    Threads::new()?.run_while(Waiting::for_call(cancellation), work).await
 }
 
 /// The folders into which this process recovers now.

@@ -112,33 +112,33 @@ impl SnapTrak {
     }
 
     /// Runs `work` on a thread of the instance.
-    pub(crate) async fn run<T: Send + 'static>(
+    pub(crate) fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce(&snaptrak::SnapTrak) -> Result<T, SnapTrakError> + Send + 'static,
-    ) -> Result<T, SnapTrakError> {
+    ) -> impl Future<Output = Result<T, SnapTrakError>> + Send {
         let core = self.core.clone();
-        self.threads.run(move || work(&core)).await
+        self.threads.run(move || work(&core))
     }
 
     /// The same for `work` that the app's own token alone breaks off: a photo is not lost because the screen that took it has gone.
-    pub(crate) async fn run_unless<T: Send + 'static>(
+    pub(crate) fn run_unless<T: Send + 'static>(
         &self,
         given: Option<Arc<Cancellation>>,
         work: impl FnOnce(&snaptrak::SnapTrak, &CancelToken) -> Result<T, SnapTrakError> + Send + 'static,
-    ) -> Result<T, SnapTrakError> {
+    ) -> impl Future<Output = Result<T, SnapTrakError>> + Send {
         let (core, cancel) = (self.core.clone(), cancellation::of_the_app(given));
         let token = cancel.clone();
-        self.threads.run_until(&cancel, move || work(&core, &token)).await
+        self.threads.run_until(cancel, move || work(&core, &token))
     }
 
     /// The same for `work` that can be broken off: by `waiting`'s token, or because nobody waits for the answer any more.
-    pub(crate) async fn run_until<T: Send + 'static>(
+    pub(crate) fn run_until<T: Send + 'static>(
         &self,
         waiting: Waiting,
         work: impl FnOnce(&snaptrak::SnapTrak, &CancelToken) -> Result<T, SnapTrakError> + Send + 'static,
-    ) -> Result<T, SnapTrakError> {
+    ) -> impl Future<Output = Result<T, SnapTrakError>> + Send {
         let core = self.core.clone();
-        waiting.run(&self.threads, move |token| work(&core, token)).await
+        self.threads.run_while(waiting, move |token| work(&core, token))
     }
 }
 

@@ -4,12 +4,13 @@
 //! may be polled by anyone and dropped at any time: what was begun runs to its end on its thread, and keeps its turn until then,
 //! unless it can be broken off. A panic of the core ends its call with an error; the thread and the instance go on.
 
-use crate::SnapTrakError;
+use crate::{SnapTrakError, cancellation::Waiting};
 use snaptrak::{CancelToken, ErrorCode};
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -80,34 +81,63 @@ impl Threads {
     }
 
     /// Runs `work` on a thread of the instance, once it has a turn.
-    pub(crate) async fn run<T: Send + 'static>(
+    pub(crate) fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> Result<T, SnapTrakError> + Send + 'static,
-    ) -> Result<T, SnapTrakError> {
-        self.run_until(&CancelToken::new(), work).await
+    ) -> impl Future<Output = Result<T, SnapTrakError>> + Send {
+        self.run_until(CancelToken::new(), work)
     }
 
     /// The same for work that can be broken off: a cancelled token ends the wait for a turn too.
-    pub(crate) async fn run_until<T: Send + 'static>(
+    pub(crate) fn run_until<T: Send + 'static>(
         &self,
-        cancel: &CancelToken,
+        cancel: CancelToken,
         work: impl FnOnce() -> Result<T, SnapTrakError> + Send + 'static,
-    ) -> Result<T, SnapTrakError> {
-        let turn = self.turn(cancel).await?;
-        let with_turn = move || {
-            let _turn = turn;
-            work()
-        };
-        self.on_a_thread(with_turn).await
+    ) -> impl Future<Output = Result<T, SnapTrakError>> + Send {
+        let (task, answer) = task(work);
+        answered(self.with_turn(cancel, None, task), answer)
+    }
+
+    /// The same for work that ends when nobody waits for its answer: `waiting` goes with the future.
+    pub(crate) fn run_while<T: Send + 'static>(
+        &self,
+        waiting: Waiting,
+        work: impl FnOnce(&CancelToken) -> Result<T, SnapTrakError> + Send + 'static,
+    ) -> impl Future<Output = Result<T, SnapTrakError>> + Send {
+        let token = waiting.token();
+        let (task, answer) = task(move || work(&token));
+        answered(self.with_turn(waiting.token(), Some(waiting), task), answer)
     }
 
     /// Refuses every other call from now on, those that wait for a turn too, and runs `work`, which ends those that run.
-    pub(crate) async fn run_last<T: Send + 'static>(
+    pub(crate) fn run_last<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> Result<T, SnapTrakError> + Send + 'static,
-    ) -> Result<T, SnapTrakError> {
+    ) -> impl Future<Output = Result<T, SnapTrakError>> + Send {
         self.turns.close();
-        self.on_a_thread(work).await
+        let (task, answer) = task(work);
+        answered(Box::pin(self.begin(task)), answer)
+    }
+
+    /// One kind of future for every call, as there is one kind of task: each kind would be some kilobytes of the library.
+    fn with_turn(&self, cancel: CancelToken, waiting: Option<Waiting>, work: Task) -> Done<'_> {
+        Box::pin(async move {
+            let mut waiting = waiting;
+            let done = match self.turn(&cancel).await {
+                Err(error) => Err(error),
+                Ok(turn) => {
+                    let with_turn = move || {
+                        let _turn = turn;
+                        work();
+                    };
+                    self.begin(Box::new(with_turn)).await
+                }
+            };
+            if let Some(waiting) = &mut waiting {
+                waiting.answered();
+            }
+            done
+        })
     }
 
     async fn turn(&self, cancel: &CancelToken) -> Result<OwnedSemaphorePermit, SnapTrakError> {
@@ -124,19 +154,7 @@ impl Threads {
         }
     }
 
-    async fn on_a_thread<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> Result<T, SnapTrakError> + Send + 'static,
-    ) -> Result<T, SnapTrakError> {
-        let answer = Arc::new(Mutex::new(None));
-        let kept = Arc::clone(&answer);
-        self.begin(Box::new(move || keep(&kept, work()))).await?;
-        let mut answer = answer.lock().unwrap_or_else(PoisonError::into_inner);
-        answer.take().unwrap_or_else(|| Err(panicked()))
-    }
-
-    /// One kind of task for every call: a kind for each would be three kilobytes of the library for each.
-    async fn begin(&self, work: Box<dyn FnOnce() + Send>) -> Result<(), SnapTrakError> {
+    async fn begin(&self, work: Task) -> Result<(), SnapTrakError> {
         let runtime = self.runtime.as_ref().ok_or_else(shut_down)?;
         match runtime.spawn_blocking(work).await {
             Ok(()) => Ok(()),
@@ -146,8 +164,28 @@ impl Threads {
     }
 }
 
-fn keep<T>(answer: &Mutex<Option<T>>, value: T) {
-    *answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
+/// What runs on a thread; it keeps its answer where its caller looks for it.
+type Task = Box<dyn FnOnce() + Send>;
+/// A task that will have ended.
+type Done<'a> = Pin<Box<dyn Future<Output = Result<(), SnapTrakError>> + Send + 'a>>;
+
+/// Where a task's caller looks for its answer.
+type Answer<T> = Arc<Mutex<Option<Result<T, SnapTrakError>>>>;
+
+fn task<T: Send + 'static>(work: impl FnOnce() -> Result<T, SnapTrakError> + Send + 'static) -> (Task, Answer<T>) {
+    let answer = Answer::default();
+    let kept = Arc::clone(&answer);
+    (Box::new(move || *answer_in(&kept) = Some(work())), answer)
+}
+
+/// What a task answered, once it is done.
+async fn answered<T>(done: Done<'_>, answer: Answer<T>) -> Result<T, SnapTrakError> {
+    done.await?;
+    answer_in(&answer).take().unwrap_or_else(|| Err(panicked()))
+}
+
+fn answer_in<T>(answer: &Mutex<T>) -> MutexGuard<'_, T> {
+    answer.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Runs `work` on the caller's thread. A panic of the core ends the call with the same error as on a thread of the instance.
@@ -218,7 +256,7 @@ mod tests {
         let threads = Threads::new().unwrap();
         let running = fill(&threads);
         let cancel = CancelToken::new();
-        let mut waiting = pin!(threads.run_until(&cancel, || Ok(())));
+        let mut waiting = pin!(threads.run_until(cancel.clone(), || Ok(())));
         let mut context = Context::from_waker(Waker::noop());
         assert!(waiting.as_mut().poll(&mut context).is_pending());
         cancel.cancel();
