@@ -1,9 +1,10 @@
-//! A device whose process is killed at any moment of an update: what is in use is whole, and the next update gets through.
+//! A device whose process is killed at any moment of an update, or of an activation from a folder: what is in use is whole, and the
+//! next update gets through.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a trial: what it saw is worth reading after a failure")]
 
 use serde_json::Value;
-use snaptrak_driver::{Publisher, Station};
+use snaptrak_driver::{Publisher, Release, Station};
 use std::{
     process::Child,
     sync::mpsc::channel,
@@ -14,11 +15,19 @@ use std::{
 const ROUNDS: u64 = 10;
 /// What a version has beside its weights, so that its download takes a part of that time.
 const PADDING: usize = 4_000_000;
+/// Where in an update's time its work begins: before it, a passphrase becomes a key.
+const BEGINS: f64 = 0.4;
 /// For where in its part of the time each kill comes.
 const SEED: u64 = 0x5eed;
 
 fn update(station: &Station) -> Child {
     station.client.command(&["models", "update"]).spawn().unwrap()
+}
+
+fn activate(station: &Station, release: &Release) -> Child {
+    let (signed, from) = (release.folder.join("signed.json"), release.folder.as_os_str());
+    let words = ["models".as_ref(), "activate".as_ref(), signed.as_os_str(), "--from".as_ref(), from];
+    station.client.command(&words).spawn().unwrap()
 }
 
 /// Between 0 and 1 (D. Knuth's MMIX constants).
@@ -36,7 +45,11 @@ fn wait(duration: Duration) {
 fn whenever_an_update_is_killed_what_is_in_use_is_whole_and_the_next_one_succeeds() {
     let mut station = Station::enrolled(&[]).unwrap();
     let publisher = Publisher::of(&mut station, &[]).unwrap();
-    let publish = |version| publisher.publish(&publisher.release(version, PADDING).unwrap()).unwrap();
+    let publish = |version| {
+        let release = publisher.release(version, PADDING).unwrap();
+        publisher.publish(&release).unwrap();
+        release
+    };
     publish(1);
     #[expect(clippy::disallowed_methods, reason = "how long an update takes here, to spread the kills over it")]
     let began = Instant::now();
@@ -46,9 +59,9 @@ fn whenever_an_update_is_killed_what_is_in_use_is_whole_and_the_next_one_succeed
     let (mut state, mut killed, mut seen) = (SEED, 0, Vec::new());
     for round in 0..ROUNDS {
         let version = round + 2;
-        publish(version);
-        let mut child = update(&station);
-        let share = (round as f64 + chance(&mut state)) / ROUNDS as f64;
+        let release = publish(version);
+        let mut child = if round % 2 == 0 { update(&station) } else { activate(&station, &release) };
+        let share = BEGINS + (1.0 - BEGINS) * (round as f64 + chance(&mut state)) / ROUNDS as f64;
         wait(whole.mul_f64(share));
         killed += u32::from(child.try_wait().unwrap().is_none());
         child.kill().unwrap();
