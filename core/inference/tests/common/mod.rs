@@ -75,10 +75,20 @@ pub fn wave(model: &ModelEntry) -> Tensor {
 
 /// The largest difference between two models' values: boxes and scores each as one row of numbers, however they are cut.
 pub fn largest_difference(a: (&ModelEntry, &[Tensor]), b: (&ModelEntry, &[Tensor])) -> f32 {
+    largest(a, b, |a, b| (a - b).abs())
+}
+
+/// The same, of a value above 1 as a share of it, as a self-test of `answers` judges: places in pixels come from as many sums.
+pub fn largest_share(wanted: (&ModelEntry, &[Tensor]), found: (&ModelEntry, &[Tensor])) -> f32 {
+    largest(wanted, found, |wanted, found| (wanted - found).abs() / wanted.abs().max(1.0))
+}
+
+fn largest(a: (&ModelEntry, &[Tensor]), b: (&ModelEntry, &[Tensor]), of_pair: impl Fn(&f32, &f32) -> f32) -> f32 {
     let (a, b) = (in_rows(a.0, a.1), in_rows(b.0, b.1));
     assert_eq!((a[0].len(), a[1].len()), (b[0].len(), b[1].len()));
     let pairs = a.iter().flatten().zip(b.iter().flatten());
-    pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+    // What is no number is the largest.
+    pairs.map(|(a, b)| of_pair(a, b)).max_by(f32::total_cmp).unwrap()
 }
 
 fn in_rows(model: &ModelEntry, outputs: &[Tensor]) -> [Vec<f32>; 2] {
