@@ -9,7 +9,9 @@ use snaptrak_testkit::FixedKeyStore;
 use std::{
     io::{Read, Seek, SeekFrom},
     path::Path,
-    sync::Arc,
+    process::Command,
+    sync::{Arc, Barrier},
+    thread,
 };
 
 fn platform(key: u8) -> Platform {
@@ -213,4 +215,35 @@ fn a_recording_is_read_while_it_goes_on() {
     recording.write(&[2; 5_000]).unwrap();
     assert_eq!((recording.ended_because(), recording.bytes()), (Some(EndedBecause::MaxBytes), 2_500));
     assert_eq!(recording.finish().unwrap().captured.bytes, 2_500);
+}
+
+/// Set in a child only.
+const CHILD: &str = "SNAPTRAK_INSTANCES_CHILD";
+/// Processes, each of which begins once.
+const PROCESSES: usize = 25;
+/// Instances of each, all at the same moment.
+const AT_ONCE: usize = 8;
+
+/// The database library prepares itself when it is first used, and only once a process.
+#[test]
+fn the_first_instances_of_a_process_may_all_open_at_once() {
+    let name = "the_first_instances_of_a_process_may_all_open_at_once";
+    if std::env::var_os(CHILD).is_some() {
+        let (folder, begin) = (tempfile::tempdir().unwrap(), Barrier::new(AT_ONCE));
+        thread::scope(|scope| {
+            for number in 0..AT_ONCE {
+                let (path, begin) = (folder.path().join(number.to_string()), &begin);
+                scope.spawn(move || {
+                    begin.wait();
+                    create(&path).close().unwrap();
+                });
+            }
+        });
+        return;
+    }
+    for _ in 0..PROCESSES {
+        let mut child = Command::new(std::env::current_exe().unwrap());
+        let output = child.args([name, "--exact", "--nocapture"]).env(CHILD, "1").output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
 }

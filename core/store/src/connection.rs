@@ -10,7 +10,7 @@ use rusqlite::{
 };
 use serde::{Deserialize, Serialize};
 use snaptrak_domain::Secret;
-use std::{fs::File, io::Read, path::Path, time::Duration};
+use std::{fs::File, io::Read, path::Path, sync::Once, time::Duration};
 use zeroize::Zeroizing;
 
 /// Bytes of the database key: AES-256, given raw so that no passphrase is stretched at each opening (0.2 ms, not 200).
@@ -90,6 +90,7 @@ pub(crate) fn open(file: &Path, cipher: &Cipher, access: Access) -> Result<Conne
     refuse_plain(file)?;
     // No CREATE: a missing file must be an error and not an empty database. No URI: a path is a path.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    prepare_library();
     let mut connection = Connection::open_with_flags_and_vfs(file, flags, ONE_PROCESS)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     set_key(&connection, &cipher.key)?;
@@ -98,6 +99,14 @@ pub(crate) fn open(file: &Path, cipher: &Cipher, access: Access) -> Result<Conne
     connection.authorizer(Some(authorize))?;
     connection.set_prepared_statement_cache_capacity(PREPARED_STATEMENTS);
     Ok(connection)
+}
+
+/// SQLite calls itself ready before SQLCipher has prepared what is its own, which it does on the thread that opened first: another
+/// that opens at the same moment is refused its key. So the first opening of a process has nobody beside it.
+fn prepare_library() {
+    static ALONE: Once = Once::new();
+    // If it fails, the opening that follows says so.
+    ALONE.call_once(|| drop(Connection::open_in_memory()));
 }
 
 /// A file that begins like plain SQLite is no database of ours, and a build without a cipher would open it silently.
