@@ -21,8 +21,9 @@ pub(crate) struct ModelBytes {
 }
 
 impl ModelBytes {
-    /// Reads the whole file; refuses one that is too large before it takes any memory for it.
-    pub(crate) fn read(path: &Path) -> Result<Self, String> {
+    /// Reads the whole file, a large one by two threads if it may have as many; refuses one that is too large before it takes any
+    /// memory for it.
+    pub(crate) fn read(path: &Path, threads: usize) -> Result<Self, String> {
         let words = |error: io::Error| error.kind().to_string();
         let mut file = File::open(path).map_err(words)?;
         let metadata = file.metadata().map_err(words)?;
@@ -36,7 +37,7 @@ impl ModelBytes {
         let mut buffer = vec![0; length + ALIGNMENT];
         let start = buffer.as_ptr().align_offset(ALIGNMENT);
         buffer.truncate(start + length);
-        read_all(&mut file, &mut buffer[start..]).map_err(words)?;
+        read_all(&mut file, &mut buffer[start..], threads).map_err(words)?;
         Ok(Self { buffer, start })
     }
 
@@ -49,10 +50,11 @@ impl ModelBytes {
 /// From here on, half of a file is worth a thread of its own: it waits for the disk, or copies, as long as the other half.
 const HALVES_FROM_BYTES: usize = 4 << 20;
 
-/// Fills the buffer from the file's beginning; a large one by two threads, half each.
-fn read_all(file: &mut File, buffer: &mut [u8]) -> io::Result<()> {
+/// Fills the buffer from the file's beginning.
+fn read_all(file: &mut File, buffer: &mut [u8], threads: usize) -> io::Result<()> {
     #[cfg(unix)]
-    if buffer.len() >= HALVES_FROM_BYTES
+    if threads > 1
+        && buffer.len() >= HALVES_FROM_BYTES
         && let Some(read) = read_halves(file, buffer)
     {
         return read;
@@ -84,7 +86,7 @@ mod tests {
         for length in [0, 1, 63, 64, 65, 10_000] {
             let content: Vec<u8> = (0..length).map(|index| index as u8).collect();
             std::fs::write(&path, &content).unwrap();
-            let bytes = ModelBytes::read(&path).unwrap();
+            let bytes = ModelBytes::read(&path, 1).unwrap();
             assert_eq!(bytes.as_slice(), content);
             assert_eq!(bytes.as_slice().as_ptr().align_offset(ALIGNMENT), 0);
         }
@@ -97,18 +99,20 @@ mod tests {
         for length in [HALVES_FROM_BYTES - 1, HALVES_FROM_BYTES, HALVES_FROM_BYTES + 1] {
             let content: Vec<u8> = (0..length).map(|index| (index % 251) as u8).collect();
             std::fs::write(&path, &content).unwrap();
-            assert!(ModelBytes::read(&path).unwrap().as_slice() == content, "{length}");
+            for threads in [1, 2] {
+                assert!(ModelBytes::read(&path, threads).unwrap().as_slice() == content, "{length}, {threads}");
+            }
         }
     }
 
     #[test]
     fn a_folder_a_missing_file_and_a_huge_one_are_refused() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(ModelBytes::read(folder.path()).is_err());
-        assert!(ModelBytes::read(&folder.path().join("nothing")).is_err());
+        assert!(ModelBytes::read(folder.path(), 1).is_err());
+        assert!(ModelBytes::read(&folder.path().join("nothing"), 1).is_err());
         let huge = folder.path().join("huge");
         // Holes take no room on the disk.
         File::create(&huge).unwrap().set_len(MODEL_BYTES_MAX + 1).unwrap();
-        assert!(ModelBytes::read(&huge).unwrap_err().contains("are the most"));
+        assert!(ModelBytes::read(&huge, 2).unwrap_err().contains("are the most"));
     }
 }

@@ -22,9 +22,7 @@ struct Path {
     emulated_by: Option<&'static str>,
     /// Whether each model is run once, where the stand-in takes many seconds for it.
     once: bool,
-    /// Whether it may be refused: what stands in is not to be had on every machine.
-    may_lack: bool,
-    /// The processor that is played for it where this one has another maker.
+    /// It has a device on Intel's processors alone: the one that is played for it where this one has another maker.
     on_intel: Option<&'static str>,
     /// What the process finds in its environment: names with folders of the cache or with words.
     environment: &'static [(&'static str, Value)],
@@ -41,85 +39,61 @@ const NOT_RUN: [(&str, &str); 1] = [(
     "no package here has its provider, and no NVIDIA GPU is asked for; an app brings it as an `OrtProvider`",
 )];
 
+/// ONNX Runtime on this processor, which the others differ from.
+const REFERENCE: Path =
+    Path { library: "ort", accelerator: "cpu", emulated_by: None, once: false, on_intel: None, environment: &[] };
+
 const PATHS: [Path; 7] = [
-    Path {
-        library: "ort",
-        accelerator: "cpu",
-        emulated_by: None,
-        once: false,
-        may_lack: false,
-        on_intel: None,
-        environment: &[],
-    },
-    Path {
-        library: "litert",
-        accelerator: "cpu",
-        emulated_by: None,
-        once: false,
-        may_lack: false,
-        on_intel: None,
-        environment: &[],
-    },
-    Path {
-        library: "tensorflow-lite",
-        accelerator: "cpu",
-        emulated_by: None,
-        once: false,
-        may_lack: false,
-        on_intel: None,
-        environment: &[],
-    },
+    REFERENCE,
+    Path { library: "litert", ..REFERENCE },
+    Path { library: "tensorflow-lite", ..REFERENCE },
     Path {
         library: "litert",
         accelerator: "gpu",
         emulated_by: Some("SwiftShader"),
-        once: false,
-        may_lack: false,
-        on_intel: None,
         environment: &[
             ("VK_ICD_FILENAMES", Value::Cached("devices/swiftshader/vk_swiftshader_icd.json")),
             ("LD_LIBRARY_PATH", Value::Cached("devices/swiftshader")),
         ],
+        ..REFERENCE
     },
     Path {
         library: "litert",
         accelerator: "npu",
         emulated_by: Some("OpenVINO on the processor"),
-        once: false,
-        may_lack: false,
-        on_intel: None,
         environment: &[
             ("LD_LIBRARY_PATH", Value::Cached("devices/openvino")),
             // Otherwise it computes with 16 bits where the processor can.
             ("ONEDNN_MAX_CPU_ISA", Value::Word("AVX2")),
         ],
+        ..REFERENCE
     },
     Path {
-        library: "ort",
         accelerator: "gpu",
         emulated_by: Some("SwiftShader"),
         once: true,
-        may_lack: false,
-        on_intel: None,
         environment: &[
             ("VK_ICD_FILENAMES", Value::Cached("devices/swiftshader/vk_swiftshader_icd.json")),
             ("LD_LIBRARY_PATH", Value::Cached("devices/swiftshader")),
             ("ORT_WEBGPU_EP_ALLOW_SOFTWARE_ADAPTER", Value::Word("1")),
         ],
+        ..REFERENCE
     },
     Path {
-        library: "ort",
         accelerator: "npu",
-        // Its provider offers a device on Intel's processors alone.
         emulated_by: Some("OpenVINO on the processor"),
-        once: false,
-        may_lack: true,
         on_intel: Some("Skylake-Client"),
         environment: &[("ONEDNN_MAX_CPU_ISA", Value::Word("AVX2"))],
+        ..REFERENCE
     },
 ];
 
 impl Path {
+    /// Whether it may be refused: where there is neither an Intel processor nor anything that plays one.
+    fn may_lack(&self) -> bool {
+        self.on_intel.is_some() && !is_intel() && process::find(EMULATOR).is_none()
+    }
+
     /// The program on the processor that it needs, and what that is called in the table.
     fn on_its_processor(&self, program: &std::path::Path) -> (Command, String) {
         let device = self.emulated_by.map_or_else(|| "this processor".to_owned(), |by| format!("emulated: {by}"));
@@ -237,7 +211,7 @@ fn what_is_wrong(path: &Path, row: &Row) -> Option<String> {
             let is_well = ran == path.accelerator && share <= tolerance;
             (!is_well).then(|| format!("{model} by {} on the {ran} differs by {share}", path.library))
         }
-        Row::Refused { .. } if path.may_lack => None,
+        Row::Refused { .. } if path.may_lack() => None,
         Row::Refused { model, error, .. } => Some(format!("{model} by {}: {error}", path.library)),
     }
 }
@@ -268,8 +242,8 @@ mod tests {
         assert!(what_is_wrong(gpu, &row("cpu", 0.0)).is_some());
         let refused: Row = serde_json::from_str(r#"{"model":"m","engine":"e","error":"no"}"#).unwrap();
         assert!(what_is_wrong(gpu, &refused).is_some());
-        let lacking = PATHS.iter().find(|path| path.may_lack).unwrap();
-        assert_eq!(what_is_wrong(lacking, &refused), None);
+        let on_intel = PATHS.iter().find(|path| path.on_intel.is_some()).unwrap();
+        assert_eq!(what_is_wrong(on_intel, &refused).is_none(), on_intel.may_lack());
         let (_, device) = gpu.on_its_processor(std::path::Path::new("program"));
         assert!(in_words(gpu, &device, &row("gpu", 0.0)).contains("emulated: SwiftShader"));
     }

@@ -30,7 +30,7 @@ impl OrtSession {
             return Err(EngineError::NoAccelerator { accelerator });
         }
         // The library is given the very bytes that were looked at, not a path at which others may lie by then.
-        let bytes = ModelBytes::read(&model.path).map_err(failed)?;
+        let bytes = ModelBytes::read(&model.path, options.threads).map_err(failed)?;
         file_check::check(bytes.as_slice()).map_err(|detail| failed(detail.to_owned()))?;
         // What the file is has been settled as far as it can be; from here on it is mostly the accelerator that refuses.
         let refused = |detail: String| match accelerator {

@@ -71,7 +71,7 @@ impl Litert {
         let failed = |detail: String| EngineError::Model { model_id: model_id(), detail };
         let environment = self.environment_with(accelerator).map_err(|detail| EngineError::Library { detail })?;
         let environment = environment.ok_or(EngineError::NoAccelerator { accelerator })?;
-        let bytes = super::read(&model.path).map_err(failed)?;
+        let bytes = super::read(&model.path, options.threads).map_err(failed)?;
         let parsed = Model::new(&environment, bytes).map_err(failed)?;
         // What the file is has been settled; from here on it is the accelerator that may refuse.
         let refused = |detail: String| match accelerator {

@@ -134,8 +134,8 @@ impl Engine for TfliteEngine {
 }
 
 /// The bytes of a file that the libraries may be given.
-fn read(path: &Path) -> Result<ModelBytes, String> {
-    let bytes = ModelBytes::read(path)?;
+fn read(path: &Path, threads: usize) -> Result<ModelBytes, String> {
+    let bytes = ModelBytes::read(path, threads)?;
     file_check::check(bytes.as_slice())?;
     Ok(bytes)
 }
@@ -157,7 +157,7 @@ fn interpreted(
         return Err(EngineError::NoAccelerator { accelerator });
     }
     let failed = |detail: String| EngineError::Model { model_id: model.model_id.clone(), detail };
-    let bytes = read(&model.path).map_err(failed)?;
+    let bytes = read(&model.path, options.threads).map_err(failed)?;
     let runner = Interpreted::new(classic, bytes).map_err(failed)?;
     Ok(TfliteSession { runner, model_id: model.model_id.clone(), accelerator, placement: Placement::Unknown })
 }

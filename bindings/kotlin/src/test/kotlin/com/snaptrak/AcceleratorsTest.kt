@@ -1,6 +1,5 @@
 package com.snaptrak
 
-import java.io.File
 import java.nio.file.Path
 import org.junit.jupiter.api.Assertions.assertEquals
 import org.junit.jupiter.api.Assertions.assertTrue
@@ -60,19 +59,8 @@ internal class AcceleratorsTest {
     private fun withStore(
         reporter: TestReporter,
         test: suspend (SnapTrak) -> Unit,
-    ) = testing {
-        val cache = Surroundings.cache
-        if (cache == null) {
-            reporter.publishEntry("skipped", "no models were fetched (cargo xtask models)")
-            return@testing
-        }
-        val config =
-            Config(
-                store = folder.resolve("store").toString(),
-                models = File(cache, "models").path,
-                runtimeLibrary = Surroundings.runtimeLibrary(cache).path,
-                ballastBytes = 0u,
-            )
+    ) = withModels(reporter) { cache ->
+        val config = Surroundings.config(folder.resolve("store"), cache)
         SnapTrak.openOrCreate(config, MemoryKeyStore()).useThenShutdown(test)
     }
 }

@@ -2,7 +2,6 @@ package com.snaptrak
 
 import java.io.File
 import java.nio.file.Path
-import kotlinx.coroutines.CoroutineScope
 import org.junit.jupiter.api.Assertions.assertEquals
 import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Test
@@ -34,14 +33,7 @@ internal class EnginesTest {
         withModels(reporter) { cache ->
             val missing = folder.resolve("libprovider.so").toString()
             val provider = OrtProvider("NoneExecutionProvider", missing, Accelerator.NPU, mapOf("key" to "value"))
-            val config =
-                Config(
-                    store = folder.resolve("store").toString(),
-                    models = File(cache, "models").path,
-                    runtimeLibrary = Surroundings.runtimeLibrary(cache).path,
-                    ballastBytes = 0u,
-                    runtimeProviders = listOf(provider),
-                )
+            val config = Surroundings.config(folder.resolve("store"), cache).copy(runtimeProviders = listOf(provider))
             val refused = refusedToAnalyse(config, cache)
             assertEquals("engine_missing", refused.code)
             assertTrue(missing in refused.detail, refused.detail)
@@ -69,14 +61,6 @@ internal class EnginesTest {
             val withPlugin = codes(liteRt(cache).copy(tfliteNpu = plugin))
             assertTrue(notOffered !in withPlugin.getValue(Accelerator.NPU), "$withPlugin")
         }
-
-    private fun withModels(
-        reporter: TestReporter,
-        test: suspend CoroutineScope.(File) -> Unit,
-    ) = testing {
-        val cache = Surroundings.cache
-        if (cache == null) reporter.publishEntry("skipped", "no models were fetched (cargo xtask models)") else test(cache)
-    }
 
     private fun liteRt(cache: File) =
         Config(

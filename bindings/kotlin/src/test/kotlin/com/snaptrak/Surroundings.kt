@@ -1,6 +1,9 @@
 package com.snaptrak
 
 import java.io.File
+import java.nio.file.Path
+import kotlinx.coroutines.CoroutineScope
+import org.junit.jupiter.api.TestReporter
 
 /** Where the build put what the tests run against; the pom says so. */
 internal object Surroundings {
@@ -23,6 +26,17 @@ internal object Surroundings {
     fun runtimeLibrary(cache: File): File =
         File(cache, "runtime").listFiles().orEmpty().filter { "libonnxruntime." in it.name }.maxBy { it.name }
 
+    /** A store with the models and the inference library of the cache. */
+    fun config(
+        store: Path,
+        cache: File,
+    ) = Config(
+        store = store.toString(),
+        models = File(cache, "models").path,
+        runtimeLibrary = runtimeLibrary(cache).path,
+        ballastBytes = 0u,
+    )
+
     private fun file(property: String): File {
         val path = checkNotNull(System.getProperty(property)) { "$property is not set: run the tests by Maven" }
         return File(path).canonicalFile
@@ -33,3 +47,13 @@ internal object Surroundings {
 
     private fun hasModels(cache: File) = File(cache, "models/manifest.json").isFile && File(cache, "runtime").isDirectory
 }
+
+/** Runs a test's coroutines with the cache of models, or says that there is none. */
+internal fun withModels(
+    reporter: TestReporter,
+    test: suspend CoroutineScope.(File) -> Unit,
+): Unit =
+    testing {
+        val cache = Surroundings.cache
+        if (cache == null) reporter.publishEntry("skipped", "no models were fetched (cargo xtask models)") else test(cache)
+    }
